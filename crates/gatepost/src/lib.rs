@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod semaphore;
+mod sys;
+mod wait;
+
+#[cfg(feature = "alloc")]
+pub use semaphore::{AcquireOwned, OwnedSemaphorePermit, PollSemaphore};
+pub use semaphore::{Acquire, AcquireError, Policy, Semaphore, SemaphorePermit, Strict, TryAcquireError};
+#[cfg(feature = "std")]
+pub use semaphore::{WaitError, WaitOptions};
+#[cfg(not(feature = "std"))]
+pub use sys::platform;
+#[cfg(feature = "std")]
+pub use wait::interrupt::Interrupter;

@@ -1,0 +1,478 @@
+//! Acquisitions as named futures, which a task polls or a thread waits for.
+//!
+//! ```text
+//!   New ──first poll or wait──▶ Waiting ──outcome handed out──▶ Done
+//!    │                             │
+//!    └─ dropped: nothing to do     └─ dropped: leaves the queue; a grant that nobody saw is given back (T19)
+//! ```
+//!
+//! One implementation, [`Acquiring`], under tasks and threads, borrowed and owned, one and many. The public types are its
+//! faces.
+
+use super::error::AcquireError;
+#[cfg(feature = "alloc")]
+use super::permit::OwnedSemaphorePermit;
+use super::permit::{Held, SemaphorePermit};
+use super::policy::{Gate, Policy, Strict};
+use super::trace::{self, Operation};
+use super::{MAX_PERMITS, Semaphore, coop, handle::Handle};
+use crate::sys::mutant::{self, Mutant};
+use crate::wait::node::{self, Node, Phase};
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+#[cfg(feature = "std")]
+use {
+    super::error::{TryAcquireError, WaitError},
+    crate::wait::interrupt::{Interrupter, Registration},
+    crate::wait::parker,
+    crate::wait::thread::{self, End},
+    std::time::{Duration, Instant},
+};
+
+/// An acquisition in progress.
+pub(crate) struct Acquiring<H: Handle> {
+    node: Node,
+    /// `None` once the permits have been handed out.
+    handle: Option<H>,
+    operation: Operation,
+}
+
+impl<H: Handle> Acquiring<H> {
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn new(handle: H, n: usize, source: &'static str) -> Self {
+        assert!(n <= MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits ({MAX_PERMITS})");
+        let operation = handle.semaphore().resource.begin(source, n);
+        Self { node: Node::new(n), handle: Some(handle), operation }
+    }
+
+    /// The permits are the future's, and stay so until they are handed out: events come in between.
+    #[inline(always)]
+    fn keep_until_traced(&self) {
+        if trace::ENABLED {
+            self.node.set_state(node::GRANTED);
+            self.node.set_phase(Phase::Waiting);
+        }
+    }
+
+    /// Whether the outcome has been handed out.
+    #[cfg(test)]
+    #[allow(dead_code)]
+    pub(crate) fn is_done(&self) -> bool {
+        self.node.phase() == Phase::Done
+    }
+
+    /// Hands out an outcome.
+    #[inline(always)]
+    fn finish<E>(self: Pin<&mut Self>, outcome: Result<(), E>) -> Result<Held<H>, E> {
+        self.node.set_phase(Phase::Done);
+        let n = self.node.need();
+        // SAFETY: `handle` is not pinned: nothing points at it, and it is moved only here.
+        let handle = unsafe { &mut self.get_unchecked_mut().handle }.take();
+        outcome.map(|()| Held::new(handle.expect("an acquisition that is not done has its semaphore"), n))
+    }
+
+    #[inline(always)]
+    fn handle(&self) -> &H {
+        // `Done` is the one phase without, and each entry has looked at the phase or panics here.
+        self.handle.as_ref().expect("an acquisition is polled or waited for only until it is done")
+    }
+
+    #[inline(always)]
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Held<H>, AcquireError>> {
+        let semaphore = self.handle().semaphore();
+        let outcome = self.operation.poll(&semaphore.resource, self.node.need(), || match self.node.phase() {
+            Phase::New => self.poll_first(semaphore, cx),
+            _ => self.poll_again(semaphore, cx),
+        });
+        outcome.map(|outcome| self.finish(outcome))
+    }
+
+    /// The first poll: takes what is free, or joins the queue. See [`coop`] for what a spent budget changes.
+    #[inline(always)]
+    fn poll_first(&self, semaphore: &Semaphore<H::Policy>, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
+        let budget = coop::take(cx);
+        let mut outcome = Poll::Pending;
+        if budget.is_ready() {
+            outcome = semaphore.gate.try_take(self.node.need());
+        }
+        if outcome.is_pending() {
+            // SAFETY: `New`, so the node is idle. It is pinned with `self`, and dropping `self` withdraws it.
+            outcome = unsafe { semaphore.gate.enqueue(&self.node, cx.waker(), budget.is_ready()) };
+        }
+        if let Poll::Ready(result) = &outcome {
+            if result.is_ok() {
+                self.keep_until_traced();
+            }
+            if let Poll::Ready(unit) = budget {
+                unit.spend();
+            }
+        }
+        outcome
+    }
+
+    /// A later poll: asks for the outcome.
+    fn poll_again(&self, semaphore: &Semaphore<H::Policy>, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
+        // SAFETY: the owner, by `Pin<&mut Self>`; not `New` and not `Done`, so the node has joined.
+        let outcome = unsafe { semaphore.gate.poll(&self.node, cx.waker()) };
+        if outcome.is_ready() {
+            coop::spend_if_any(cx);
+        }
+        outcome
+    }
+}
+
+#[cfg(feature = "std")]
+impl<H: Handle> Acquiring<H> {
+    /// Waits as a thread. Every blocking form ends here.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn wait(self: Pin<&mut Self>, options: WaitOptions<'_>) -> Result<Held<H>, WaitError> {
+        coop::assert_may_block();
+        let semaphore = self.handle().semaphore();
+        let mut outcome = Err(WaitError::Closed);
+        let _ = self.operation.poll(&semaphore.resource, self.node.need(), || {
+            outcome = self.wait_for_outcome(semaphore, options);
+            Poll::Ready(outcome)
+        });
+        self.finish(outcome)
+    }
+
+    #[inline(always)]
+    fn wait_for_outcome(&self, semaphore: &Semaphore<H::Policy>, options: WaitOptions<'_>) -> Result<(), WaitError> {
+        if self.node.phase() == Phase::New {
+            if let Poll::Ready(outcome) = semaphore.gate.try_take(self.node.need()) {
+                if outcome.is_ok() {
+                    self.keep_until_traced();
+                }
+                return outcome.map_err(WaitError::from);
+            }
+        }
+        self.wait_slow(semaphore, options)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_slow(&self, semaphore: &Semaphore<H::Policy>, options: WaitOptions<'_>) -> Result<(), WaitError> {
+        let gate = &semaphore.gate;
+        parker::with_current(|parker| {
+            let interrupt = options.interrupter.map(|interrupter| interrupter.register(parker));
+            let interrupt = interrupt.as_ref();
+            let joined = if self.node.phase() == Phase::New {
+                // What would end the wait at once does so without joining; but free permits win.
+                let expired = options.deadline.is_some_and(|at| Instant::now() >= at);
+                if expired || interrupt.is_some_and(Registration::is_pending) {
+                    return match gate.try_acquire(self.node.need()) {
+                        Ok(()) => {
+                            self.keep_until_traced();
+                            Ok(())
+                        }
+                        Err(TryAcquireError::Closed) => Err(WaitError::Closed),
+                        Err(TryAcquireError::NoPermits) if expired => Err(WaitError::TimedOut),
+                        Err(TryAcquireError::NoPermits) => {
+                            interrupt.inspect(|i| i.consume());
+                            Err(WaitError::Interrupted)
+                        }
+                    };
+                }
+                // SAFETY: `New`, so the node is idle. It is pinned with `self`, and dropping `self` withdraws it.
+                let outcome = unsafe { gate.enqueue(&self.node, &parker.waker(), true) };
+                if matches!(outcome, Poll::Ready(Ok(()))) {
+                    self.keep_until_traced();
+                }
+                outcome
+            } else {
+                // SAFETY: the owner, by `Pin<&mut Self>` in the caller; the node has joined.
+                unsafe { gate.poll(&self.node, &parker.waker()) }
+            };
+            if let Poll::Ready(outcome) = joined {
+                return outcome.map_err(WaitError::from);
+            }
+            let ahead = gate.waiters().saturating_sub(1);
+            let end = thread::wait_for_outcome(&self.node, parker, ahead, options.deadline, interrupt);
+            let state = match end {
+                End::Decided => self.node.state(),
+                // SAFETY: the owner; the node has joined.
+                End::TimedOut => unsafe { gate.withdraw(&self.node, node::TIMED_OUT) },
+                // SAFETY: as above.
+                End::Interrupted => unsafe { gate.withdraw(&self.node, node::INTERRUPTED) },
+            };
+            match state {
+                node::GRANTED => Ok(()), // free permits win, even over a deadline or an interrupt at the same instant
+                node::TIMED_OUT => Err(WaitError::TimedOut),
+                node::INTERRUPTED => {
+                    interrupt.inspect(|i| i.consume());
+                    Err(WaitError::Interrupted)
+                }
+                _ => Err(WaitError::Closed),
+            }
+        })
+    }
+}
+
+impl<H: Handle> Drop for Acquiring<H> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.node.phase() == Phase::Waiting {
+            self.abandon();
+        }
+    }
+}
+
+impl<H: Handle> Acquiring<H> {
+    #[cold]
+    #[inline(never)]
+    fn abandon(&self) {
+        let semaphore = self.handle().semaphore();
+        // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant, which ends this at once).
+        let outcome = unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED) };
+        if outcome == node::GRANTED && !mutant::is(Mutant::GrantLost) {
+            // Granted, and nobody looked: whoever is next shall have them (T19).
+            semaphore.gate.release(self.node.need());
+        }
+    }
+}
+
+/// How long a thread waits, and what else may end the wait.
+///
+/// # Examples
+/// ```
+/// use gatepost::{Interrupter, Semaphore, WaitError, WaitOptions};
+/// use std::time::Duration;
+///
+/// let semaphore = Semaphore::new(0);
+/// let interrupter = Interrupter::new();
+/// let options = WaitOptions::new().timeout(Duration::from_millis(1)).interrupter(&interrupter);
+/// assert_eq!(semaphore.acquire().wait_with(options).unwrap_err(), WaitError::TimedOut);
+/// ```
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WaitOptions<'i> {
+    deadline: Option<Instant>,
+    interrupter: Option<&'i Interrupter>,
+}
+
+#[cfg(feature = "std")]
+impl<'i> WaitOptions<'i> {
+    /// Waits for as long as it takes.
+    pub const fn new() -> Self {
+        Self { deadline: None, interrupter: None }
+    }
+
+    /// Gives up after `timeout` from now. One that is too long for the clock ([`Duration::MAX`], say) is none.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { deadline: Instant::now().checked_add(timeout), ..self }
+    }
+
+    /// Gives up at `deadline`.
+    pub const fn deadline(self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), interrupter: self.interrupter }
+    }
+
+    /// Gives up when `interrupter` is used.
+    pub const fn interrupter(self, interrupter: &'i Interrupter) -> Self {
+        Self { deadline: self.deadline, interrupter: Some(interrupter) }
+    }
+}
+
+/// Writes the face of [`Acquiring`] for one kind of handle.
+macro_rules! face {
+    (
+        $(#[$attr:meta])*
+        $name:ident [$($parameters:tt)*] [$($generics:tt)*] [$($arguments:tt)*],
+        $handle:ty => $permit:ident [$($permit_arguments:tt)*], $begin:literal
+    ) => {
+        $(#[$attr])*
+        #[must_use = "futures do nothing unless polled or waited for"]
+        pub struct $name<$($parameters)*>(pub(crate) Acquiring<$handle>);
+
+        impl<$($generics)*> Future for $name<$($arguments)*> {
+            type Output = Result<$permit<$($permit_arguments)*>, AcquireError>;
+
+            #[inline]
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                self.inner().poll(cx).map_ok($permit)
+            }
+        }
+
+        impl<$($generics)*> $name<$($arguments)*> {
+            #[inline(always)]
+            fn inner(self: Pin<&mut Self>) -> Pin<&mut Acquiring<$handle>> {
+                // SAFETY: a pinned face pins its only field, and nothing moves out of it.
+                unsafe { self.map_unchecked_mut(|face| &mut face.0) }
+            }
+        }
+
+        #[cfg(feature = "std")]
+        impl<$($generics)*> $name<$($arguments)*> {
+            /// Blocks this thread until the permits are there. Threads and tasks wait in one queue.
+            ///
+            /// # Errors
+            /// If the semaphore is closed, or gets closed meanwhile.
+            ///
+            /// # Panics
+            /// With the feature `tokio`, inside a runtime where blocking would keep it from running, as Tokio's own
+            /// blocking methods do. Without the feature that cannot be detected.
+            ///
+            /// # Examples
+            /// ```
+            /// # use gatepost::Semaphore;
+            /// # use std::sync::Arc;
+            /// let semaphore = Arc::new(Semaphore::new(2));
+            #[doc = concat!("let permit = semaphore.clone().", $begin, ".wait()?;")]
+            /// assert_eq!(semaphore.available_permits(), 1);
+            /// # Ok::<(), gatepost::AcquireError>(())
+            /// ```
+            #[inline]
+            #[track_caller]
+            pub fn wait(self) -> Result<$permit<$($permit_arguments)*>, AcquireError> {
+                core::pin::pin!(self.0).wait(WaitOptions::new()).map($permit).map_err(|_| AcquireError::closed())
+            }
+
+            /// Blocks this thread until the permits are there, at most for `timeout`. [`Duration::MAX`] means for ever;
+            /// zero takes what is free and otherwise gives up at once.
+            ///
+            /// # Errors
+            /// [`WaitError::TimedOut`] never before the time is up; [`WaitError::Closed`]. The wait has then left the queue
+            /// and holds nothing. Free permits win: if they are there the wait succeeds, however late it is.
+            ///
+            /// # Panics
+            /// As [`wait`](Self::wait).
+            ///
+            /// # Examples
+            /// ```
+            /// # use gatepost::{Semaphore, WaitError};
+            /// # use std::{sync::Arc, time::Duration};
+            /// let semaphore = Arc::new(Semaphore::new(0));
+            #[doc = concat!("let result = semaphore.clone().", $begin, ".wait_timeout(Duration::from_millis(1));")]
+            /// assert_eq!(result.unwrap_err(), WaitError::TimedOut);
+            /// ```
+            #[track_caller]
+            pub fn wait_timeout(self, timeout: Duration) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                self.wait_with(WaitOptions::new().timeout(timeout))
+            }
+
+            /// Blocks this thread until the permits are there, at most until `deadline` (on the monotonic clock).
+            ///
+            /// # Errors, panics
+            /// As [`wait_timeout`](Self::wait_timeout). An expired deadline with free permits succeeds.
+            ///
+            /// # Examples
+            /// ```
+            /// # use gatepost::Semaphore;
+            /// # use std::{sync::Arc, time::Instant};
+            /// let semaphore = Arc::new(Semaphore::new(1));
+            #[doc = concat!("let permit = semaphore.clone().", $begin, ".wait_deadline(Instant::now())?;")]
+            /// # Ok::<(), gatepost::WaitError>(())
+            /// ```
+            #[track_caller]
+            pub fn wait_deadline(self, deadline: Instant) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                self.wait_with(WaitOptions::new().deadline(deadline))
+            }
+
+            /// Blocks this thread until the permits are there, or `interrupter` is used.
+            ///
+            /// # Errors
+            /// [`WaitError::Interrupted`], which consumes the interrupt; [`WaitError::Closed`]. Free permits win.
+            ///
+            /// # Panics
+            /// As [`wait`](Self::wait), and if another wait that blocks uses the same interrupter.
+            ///
+            /// # Examples
+            /// ```
+            /// # use gatepost::{Interrupter, Semaphore, WaitError};
+            /// # use std::sync::Arc;
+            /// let semaphore = Arc::new(Semaphore::new(0));
+            /// let interrupter = Interrupter::new();
+            /// interrupter.interrupt(); // sticky: the next wait that has to block ends
+            #[doc = concat!("let result = semaphore.clone().", $begin, ".wait_interruptible(&interrupter);")]
+            /// assert_eq!(result.unwrap_err(), WaitError::Interrupted);
+            /// ```
+            #[track_caller]
+            pub fn wait_interruptible(
+                self,
+                interrupter: &Interrupter,
+            ) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                self.wait_with(WaitOptions::new().interrupter(interrupter))
+            }
+
+            /// Blocks this thread until the permits are there, or one of `options` ends the wait: a deadline and an
+            /// interrupter, if need be both (at the same instant the deadline wins).
+            ///
+            /// # Errors, panics
+            /// As [`wait_timeout`](Self::wait_timeout) and [`wait_interruptible`](Self::wait_interruptible).
+            ///
+            /// # Examples
+            /// See [`WaitOptions`].
+            #[track_caller]
+            pub fn wait_with(self, options: WaitOptions<'_>) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                core::pin::pin!(self.0).wait(options).map($permit)
+            }
+
+            /// As [`wait_with`](Self::wait_with), for a future that is pinned, and perhaps polled already: it keeps its
+            /// place in the queue. However the wait ends, the future is done: after a time-out it has left the queue.
+            ///
+            /// # Errors, panics
+            /// As [`wait_with`](Self::wait_with), and a panic if the future is done.
+            ///
+            /// # Examples
+            /// ```
+            /// # use gatepost::{Semaphore, WaitOptions};
+            /// # use std::{future::Future, pin::pin, sync::Arc, task::{Context, Waker}};
+            /// let semaphore = Arc::new(Semaphore::new(0));
+            #[doc = concat!("let mut acquire = pin!(semaphore.clone().", $begin, ");")]
+            /// assert!(acquire.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            /// semaphore.add_permits(1);
+            /// let permit = acquire.wait_pinned(WaitOptions::new())?;
+            /// # Ok::<(), gatepost::WaitError>(())
+            /// ```
+            #[track_caller]
+            pub fn wait_pinned(
+                self: Pin<&mut Self>,
+                options: WaitOptions<'_>,
+            ) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                self.inner().wait(options).map($permit)
+            }
+        }
+
+        impl<$($generics)*> fmt::Debug for $name<$($arguments)*> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("permits", &self.0.node.need()).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+face! {
+    /// An acquisition that borrows its semaphore: see [`Semaphore::acquire`].
+    ///
+    /// A future for tasks. A thread waits for one that was never polled with [`wait`](Self::wait) and its siblings, for
+    /// one that was with [`wait_pinned`](Self::wait_pinned).
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the queue and loses the place in it. No permit is lost: what had been granted already goes to
+    /// whoever is next.
+    ///
+    /// # Memory ordering, fairness
+    /// Those of [`Semaphore`].
+    ///
+    /// # Panics
+    /// When polled or waited for again after it is done.
+    ///
+    /// # Cost
+    /// 56 bytes (64-bit, without `tracing`). One RMW if the permits are free. Otherwise two to join the queue, none to
+    /// complete, no allocation.
+    Acquire ['a, P: Policy = Strict] ['a, P: Policy] ['a, P],
+    &'a Semaphore<P> => SemaphorePermit ['a, P], "acquire()"
+}
+
+#[cfg(feature = "alloc")]
+face! {
+    /// An acquisition that keeps its semaphore alive: see [`Semaphore::acquire_owned`].
+    ///
+    /// All that is said of [`Acquire`] holds.
+    AcquireOwned [P: Policy = Strict] [P: Policy] [P],
+    alloc::sync::Arc<Semaphore<P>> => OwnedSemaphorePermit [P], "acquire_owned()"
+}

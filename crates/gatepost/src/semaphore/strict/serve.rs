@@ -1,0 +1,204 @@
+//! Serving the queue: steps U, S and C2 to C4 of the protocol (see the head of [`super`]).
+//!
+//! # Panicking wakers
+//! A waker may panic in U4, and U5 must come all the same. With `std`, [`Panics`] catches each and the first is resumed
+//! after the last U5. Without, the rest of the batch is woken by its destructor and U5 is paid by that of [`Debt`].
+
+use super::{CLOSED, Gate, LOCKED, QUEUED, Word};
+use crate::sys::atomic::{AcqRel, Relaxed};
+use crate::sys::mutant::{self, Mutant};
+use crate::wait::batch::{Panics, WakeBatch};
+use crate::wait::node::{self, Node, State};
+use core::ptr::NonNull;
+
+/// What U3 did with LOCKED.
+enum Unlocked {
+    /// The claim holds of this word, which this thread wrote.
+    Clean(Word),
+    /// More fronts fit: U5.
+    Owing,
+}
+
+/// Whether this hold of LOCKED closes the semaphore (C3, C4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    Yes,
+}
+
+impl Gate {
+    /// D3, for a deposit that found QUEUED and not LOCKED.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn serve_if_unlocked(&self) {
+        if let Some(word) = self.try_lock() {
+            self.serve_and_wake(word, WakeBatch::new());
+        }
+    }
+
+    /// U, with U5 until nobody is owed. `word` is as the holder last examined it; wakers in `batch` go first.
+    #[cold]
+    pub(super) fn serve_and_wake(&self, word: Word, batch: WakeBatch) {
+        self.pay(self.serve(word, Closing::No, batch));
+    }
+
+    /// U4 and U5 for an unlock, and for those that follow.
+    fn pay(&self, (mut unlocked, mut batch): (Unlocked, WakeBatch)) {
+        let mut panics = Panics::new();
+        loop {
+            let owing = matches!(unlocked, Unlocked::Owing) && !mutant::is(Mutant::DebtUnpaid);
+            let debt = Debt { gate: self, owing };
+            batch.wake_all(&mut panics); // U4
+            core::mem::forget(debt);
+            if !owing {
+                break;
+            }
+            match self.try_lock() {
+                Some(word) => (unlocked, batch) = self.serve(word, Closing::No, WakeBatch::new()), // U5
+                None => break,
+            }
+        }
+        panics.resume();
+    }
+
+    /// S: serves until the word is settled, and returns it. After it QUEUED means that the front does not fit.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle(&self) -> Word {
+        loop {
+            let word = match self.lock(0, |word| (!word.is_queued()).then_some(word)) {
+                Ok(locked) => locked,
+                Err(settled) => return settled,
+            };
+            let (unlocked, batch) = self.serve(word, Closing::No, WakeBatch::new());
+            if let Unlocked::Clean(word) = unlocked {
+                self.pay((unlocked, batch));
+                return word;
+            }
+            self.pay((unlocked, batch));
+        }
+    }
+
+    /// C3, C4, and U for those who are left. Errs if more fronts fit than one hold of the lock may serve: they have been
+    /// served, the semaphore is still open, and the closer must begin again.
+    pub(super) fn close_and_wake(&self, word: Word) -> Result<(), ()> {
+        let (unlocked, batch) = self.serve(word, Closing::Yes, WakeBatch::new());
+        // An unlock that is clean has closed. One that owes may have come before C4 or after.
+        let closed = matches!(&unlocked, Unlocked::Clean(_)) || self.look().is_closed();
+        self.pay((unlocked, batch));
+        if closed { Ok(()) } else { Err(()) }
+    }
+
+    /// U1 to U3.
+    fn serve(&self, mut word: Word, closing: Closing, mut batch: WakeBatch) -> (Unlocked, WakeBatch) {
+        let mut granted = 0; // in this hold, and not yet subtracted from the word
+        let mut closing = closing == Closing::Yes;
+        if closing && mutant::is(Mutant::CloseFailsServedHead) {
+            while let Err(now) = self.exchange(word, word.with(CLOSED)) {
+                word = now;
+            }
+            word = word.with(CLOSED);
+        }
+        loop {
+            debug_assert!(word.is_locked() && word.is_queued());
+            let owing = self.serve_fitting(word, &mut granted, &mut batch);
+            // SAFETY: LOCKED is held.
+            let empty = unsafe { self.queue.front() }.is_none();
+            let mut next = word.minus(granted);
+            if closing && !owing && !word.is_closed() {
+                next = next.with(CLOSED);
+                if !empty {
+                    // C4: still the holder; the rest of the queue is told next.
+                    match self.exchange(word, next) {
+                        Ok(()) => {
+                            (word, granted, closing) = (next, 0, false);
+                        }
+                        Err(now) => word = now,
+                    }
+                    continue;
+                }
+            }
+            next = next.without(if empty { LOCKED | QUEUED } else { LOCKED });
+            if mutant::is(Mutant::BlindUnlock) {
+                let change = next.0.wrapping_sub(word.0);
+                // ORDERING: AcqRel, as the CAS that it stands for: only the value is wrong.
+                self.word.fetch_add(change, AcqRel);
+                self.wake_sleepers();
+                return (Unlocked::Clean(next), batch);
+            }
+            match self.try_exchange_unlocked(word, next) {
+                Ok(()) if owing => return (Unlocked::Owing, batch), // U3
+                Ok(()) => return (Unlocked::Clean(next), batch),
+                Err(now) => word = now, // deposits came; they may fit somebody
+            }
+        }
+    }
+
+    /// U1 and U2, up to the capacity of the batch. Returns whether a front that fits is left.
+    fn serve_fitting(&self, word: Word, granted: &mut usize, batch: &mut WakeBatch) -> bool {
+        let closed = word.is_closed();
+        // SAFETY: LOCKED is held.
+        while let Some(front) = unsafe { self.queue.front() } {
+            // SAFETY: a linked node is alive.
+            let need = unsafe { front.as_ref() }.need();
+            if !closed && need > word.permits() - *granted {
+                return false;
+            }
+            if batch.is_full() {
+                return true;
+            }
+            if !closed {
+                *granted += need;
+            }
+            // SAFETY: LOCKED is held, `front` is linked, and the batch has room.
+            unsafe { self.dequeue(front, if closed { node::CLOSED } else { node::GRANTED }, batch) };
+        }
+        false
+    }
+
+    /// U2: unlinks the node, moves its waker into the batch, publishes the outcome.
+    ///
+    /// # Safety
+    /// LOCKED is held and the node is linked. It must not be touched afterwards.
+    pub(super) unsafe fn dequeue(&self, node: NonNull<Node>, outcome: State, batch: &mut WakeBatch) {
+        // SAFETY: by the caller's promise; the waker is there while a node is linked.
+        unsafe {
+            self.queue.remove(node);
+            batch.push(node.as_ref().take_waker());
+        }
+        self.count_waiters(-1);
+        // SAFETY: LOCKED is held; unlinked and without its waker since just now.
+        unsafe { Node::publish(node, outcome) };
+    }
+
+    /// LOCKED is held, so this is no RMW. It counts modulo 2^32: as many waiters would fill 200 GB.
+    pub(super) fn count_waiters(&self, change: i32) {
+        self.waiters.store(self.waiters.load(Relaxed).wrapping_add_signed(change), Relaxed);
+    }
+
+    /// The mutant of X that forgets the next front.
+    pub(super) fn unlock_unserved(&self, mut word: Word) {
+        loop {
+            // SAFETY: LOCKED is held.
+            let empty = unsafe { self.queue.front() }.is_none();
+            match self.try_exchange_unlocked(word, word.without(if empty { LOCKED | QUEUED } else { LOCKED })) {
+                Ok(()) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+}
+
+/// U5, owed while U4 runs the user's code without `std`: paid if that unwinds.
+struct Debt<'a> {
+    gate: &'a Gate,
+    owing: bool,
+}
+
+impl Drop for Debt<'_> {
+    fn drop(&mut self) {
+        if self.owing {
+            self.gate.serve_if_unlocked();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Seeded bugs: each model check has to show that it can fail.
+//!
+//! A test shows that by running a check of its own executable again, in a process of its own (a failed model may abort),
+//! with the bug named in the environment ([`caught`]). The protocol asks [`is`] at the one place that the bug concerns.
+//! In a shipped build the question is the constant `false`.
+
+/// A bug that a check must catch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // each setting seeds those that its checks are for
+pub(crate) enum Mutant {
+    /// U3 clears LOCKED whatever the word has become: a deposit that left on LOCKED is never served.
+    BlindUnlock,
+    /// U5 is skipped: whoever unlocked owing does not come back.
+    DebtUnpaid,
+    /// X leaves without examining the next head.
+    CancelWithoutServing,
+    /// A grant that meets its waiter's withdrawal is not given back.
+    GrantLost,
+    /// C4 comes before C3: a head that already fits is failed.
+    CloseFailsServedHead,
+    /// S is skipped: a "no" is answered from a word in motion.
+    AnswerInMotion,
+    /// P1 publishes with Relaxed.
+    RelaxedPublish,
+    /// Z2 is skipped: a waiter for LOCKED sleeps on what it saw before it announced itself.
+    SleepUnannounced,
+    /// An interrupt that meets no registered thread is dropped instead of kept.
+    InterruptNotSticky,
+    /// The deposit is Release only, as in Tokio (T44).
+    ReleaseOnlyDeposit,
+    /// A poll of a queued node does not look at CLOSED.
+    PollMissesClose,
+    /// A newcomer takes free permits past the queue.
+    Overtake,
+}
+
+/// Whether `mutant` is seeded in this thread.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) const fn is(_mutant: Mutant) -> bool {
+    false
+}
+
+#[cfg(test)]
+#[allow(unused_imports)]
+pub(crate) use seeded::{caught, is};
+
+#[cfg(test)]
+mod seeded {
+    use super::Mutant;
+    use std::process::Command;
+    use std::string::String;
+    use std::sync::OnceLock;
+
+    const VARIABLE: &str = "GATEPOST_MUTANT";
+
+    /// Whether `mutant` is seeded in this process.
+    pub(crate) fn is(mutant: Mutant) -> bool {
+        static SEEDED: OnceLock<Option<String>> = OnceLock::new();
+        match SEEDED.get_or_init(|| std::env::var(VARIABLE).ok()) {
+            None => false,
+            Some(name) => *name == std::format!("{mutant:?}"),
+        }
+    }
+
+    /// Asserts that the test `check` (its path within the crate) passes as it is, but fails with `mutant` seeded, saying
+    /// `because`.
+    #[allow(dead_code)]
+    #[track_caller]
+    pub(crate) fn caught(mutant: Mutant, check: &str, because: &str) {
+        let output = Command::new(std::env::current_exe().expect("a test has an executable"))
+            .args([check, "--exact", "--nocapture", "--test-threads=1"])
+            .env(VARIABLE, std::format!("{mutant:?}"))
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .expect("a test's executable can be run again");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("running 1 test"), "there is no test {check}:\n{said}");
+        assert!(!output.status.success(), "{check} passes with {mutant:?} seeded: it cannot fail");
+        assert!(said.contains(because), "{check} fails with {mutant:?} seeded, but not with {because:?}:\n{said}");
+    }
+}

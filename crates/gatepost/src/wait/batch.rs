@@ -1,0 +1,117 @@
+//! Wakers on their way out of the queue.
+//!
+//! Under the lock wakers are only moved, into a batch of at most [`CAPACITY`]; they run after the lock is given back (W3,
+//! W4). Nothing is allocated.
+//!
+//! A waker may panic. The rest of its batch is woken all the same, and so are later batches: with `std` each panic is
+//! caught, and the first is resumed when everything is done ([`Panics`]); without, `Drop` does the rest while the panic
+//! unwinds (a second panic then aborts, as any panic in a destructor does).
+
+use core::mem::MaybeUninit;
+use core::task::Waker;
+
+/// The most wakers in a batch, and the most nodes handled in one hold of a queue's lock. The model checkers get a
+/// boundary that they can reach.
+pub(crate) const CAPACITY: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 32 };
+
+/// Up to [`CAPACITY`] wakers, to be woken in the order in which they were pushed.
+pub(crate) struct WakeBatch {
+    wakers: [MaybeUninit<Waker>; CAPACITY],
+    /// `wakers[next..len]` are initialised.
+    next: usize,
+    len: usize,
+}
+
+impl WakeBatch {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { wakers: [const { MaybeUninit::uninit() }; CAPACITY], next: 0, len: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == CAPACITY
+    }
+
+    /// Adds a waker. The batch must not be full.
+    #[inline]
+    pub(crate) fn push(&mut self, waker: Waker) {
+        self.wakers[self.len].write(waker);
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<Waker> {
+        if self.next == self.len {
+            return None;
+        }
+        // SAFETY: `next < len`, so it is initialised; `next` moves on, so it is read once.
+        let waker = unsafe { self.wakers[self.next].assume_init_read() };
+        self.next += 1;
+        Some(waker)
+    }
+
+    /// Wakes all, in order; the first panic is kept in `panics`.
+    pub(crate) fn wake_all(mut self, panics: &mut Panics) {
+        while let Some(waker) = self.pop() {
+            panics.catch(|| waker.wake());
+        }
+    }
+}
+
+impl Drop for WakeBatch {
+    fn drop(&mut self) {
+        // Reached with wakers left only while a panic unwinds, without `std`.
+        while let Some(waker) = self.pop() {
+            waker.wake();
+        }
+    }
+}
+
+/// The first panic of the user's code, to be resumed when the work is done.
+pub(crate) struct Panics {
+    #[cfg(feature = "std")]
+    first: Option<std::boxed::Box<dyn core::any::Any + Send>>,
+}
+
+impl Panics {
+    #[inline]
+    pub(crate) const fn new() -> Self {
+        Self {
+            #[cfg(feature = "std")]
+            first: None,
+        }
+    }
+
+    /// Runs the user's code and keeps its panic, if it is the first.
+    #[cfg(feature = "std")]
+    pub(crate) fn catch(&mut self, user_code: impl FnOnce()) {
+        // Unwind safe: the closure owns what it touches.
+        if let Err(panic) = std::panic::catch_unwind(core::panic::AssertUnwindSafe(user_code)) {
+            match self.first {
+                None => self.first = Some(panic),
+                // Dropping a payload runs the user's code once more, which may panic once more: leak it.
+                Some(_) => core::mem::forget(panic),
+            }
+        }
+    }
+
+    /// Runs the user's code.
+    #[cfg(not(feature = "std"))]
+    pub(crate) fn catch(&mut self, user_code: impl FnOnce()) {
+        user_code();
+    }
+
+    /// Resumes the first panic. If this thread is unwinding already (a permit dropped by a panic woke somebody whose
+    /// waker panics), two panics would abort the process: the panic hook has reported this one, and it ends here.
+    #[inline]
+    pub(crate) fn resume(self) {
+        #[cfg(feature = "std")]
+        if let Some(panic) = self.first {
+            if std::thread::panicking() {
+                core::mem::forget(panic);
+            } else {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}

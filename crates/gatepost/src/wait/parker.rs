@@ -1,0 +1,162 @@
+//! A thread as a waker.
+//!
+//! A thread that blocks waits through an ordinary [`Waker`] whose data is its parker. The queue stores one kind of thing.
+//!
+//! ```text
+//!   EMPTY ──park──▶ PARKED ──unpark (and a futex wake)──▶ NOTIFIED ──park returns──▶ EMPTY
+//!     └────────────unpark──────────────────────────────────▲
+//! ```
+//!
+//! **K1.** A parker is never freed: it comes from a pool and goes back when its thread ends. So a waker is a plain
+//! pointer: clone and drop do nothing, a wake-up that comes too late hits a parker and not freed memory.
+//! **K2.** A stray token is harmless: whoever parks does so in a loop, "while my node has no outcome, park".
+//! **K3.** A futex wake is issued only for a parker that is PARKED.
+//!
+//! One parker for each thread is enough, even if a wait runs the user's code and that waits too: the inner wait may eat a
+//! token of the outer one, but tokens come after outcomes, and the outer loop looks at its outcome before it parks.
+//!
+//! `unpark` is one RMW and at most one system call, takes no lock, and may be called from a signal handler.
+
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed};
+use crate::sys::const_fn;
+use crate::sys::futex;
+use core::cell::Cell;
+use core::ptr;
+use core::task::{RawWaker, RawWakerVTable, Waker};
+use std::boxed::Box;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::vec::Vec;
+
+const EMPTY: u32 = 0;
+const PARKED: u32 = 1;
+const NOTIFIED: u32 = 2;
+
+/// See the module head.
+pub(crate) struct Parker {
+    state: AtomicU32,
+    /// How long its thread's next wait spins. Of the thread that uses the parker alone.
+    pub(crate) spin: Cell<Spin>,
+}
+
+/// What a thread has learnt about spinning. See [`super::thread`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spin {
+    /// How long to spin before parking; zero means that it has not paid.
+    pub(crate) budget: Duration,
+    /// Waits since spinning was last tried.
+    pub(crate) idle_waits: u32,
+}
+
+// SAFETY: `state` is atomic; `spin` is touched by the one thread that has the parker from the pool.
+unsafe impl Sync for Parker {}
+// SAFETY: nothing in it belongs to a thread.
+unsafe impl Send for Parker {}
+
+impl Parker {
+    const_fn! {
+        const fn new() -> Self {
+            Self {
+                state: AtomicU32::new(EMPTY),
+                spin: Cell::new(Spin { budget: super::thread::FIRST_SPIN, idle_waits: 0 }),
+            }
+        }
+    }
+
+    /// Sleeps until a token is there, the deadline has come, or for no reason. Takes the token if there is one.
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
+        // ORDERING: Acquire pairs with the Release of `unpark`: what came before the wake-up is seen.
+        if self.state.compare_exchange(EMPTY, PARKED, Acquire, Acquire).is_ok() {
+            match deadline {
+                None => futex::wait(&self.state, PARKED, None),
+                // Rounded up by the kernel; a deadline in the past returns at once.
+                Some(at) => futex::wait(&self.state, PARKED, Some(at.saturating_duration_since(Instant::now()))),
+            }
+        }
+        // ORDERING: Acquire, as above, for a token that came while asleep.
+        self.state.swap(EMPTY, Acquire);
+    }
+
+    /// Leaves a token and wakes the thread if it is parked.
+    pub(crate) fn unpark(&self) {
+        // ORDERING: Release pairs with the Acquires of `park`; Acquire, so that nothing of the wake-up moves up.
+        if self.state.swap(NOTIFIED, AcqRel) == PARKED {
+            futex::wake_one(&self.state);
+        }
+    }
+
+    /// A waker that unparks this parker.
+    pub(crate) fn waker(&'static self) -> Waker {
+        // SAFETY: the vtable's functions do what `RawWakerVTable` asks; the data outlives every copy (K1), and may be
+        // used from any thread (`Parker: Sync`).
+        unsafe { Waker::from_raw(raw(ptr::from_ref(self).cast())) }
+    }
+}
+
+fn raw(data: *const ()) -> RawWaker {
+    RawWaker::new(data, &VTABLE)
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(raw, unpark, unpark, |_| ());
+
+/// # Safety
+/// `data` comes from [`Parker::waker`].
+unsafe fn unpark(data: *const ()) {
+    // SAFETY: by the caller's promise it is a parker, and parkers are never freed.
+    unsafe { &*data.cast::<Parker>() }.unpark();
+}
+
+/// Parkers that no thread uses. A mutex: touched when a thread blocks for the first time, and when it ends.
+static POOL: Mutex<Vec<&'static Parker>> = Mutex::new(Vec::new());
+
+/// A parker in use; returned to the pool on drop.
+struct Borrowed(&'static Parker);
+
+impl Borrowed {
+    fn new() -> Self {
+        let pooled = if cfg!(all(test, any(loom, shuttle))) {
+            None // a checker's objects live for one execution
+        } else {
+            POOL.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        };
+        Self(pooled.unwrap_or_else(|| Box::leak(Box::new(Parker::new()))))
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if !cfg!(all(test, any(loom, shuttle))) {
+            POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self.0);
+        }
+    }
+}
+
+/// Calls `f` with the current thread's parker.
+pub(crate) fn with_current<R>(f: impl FnOnce(&'static Parker) -> R) -> R {
+    std::thread_local! {
+        static CURRENT: Borrowed = Borrowed::new();
+    }
+    if cfg!(all(test, any(loom, shuttle))) {
+        return f(Borrowed::new().0);
+    }
+    // A thread that waits while its thread-locals are being destroyed borrows one for this wait.
+    match CURRENT.try_with(|borrowed| borrowed.0) {
+        Ok(parker) => f(parker),
+        Err(_) => {
+            let borrowed = Borrowed::new();
+            f(borrowed.0)
+        }
+    }
+}
+
+/// The token's state is of no interest to others; tests look at whether a wake-up came.
+impl core::fmt::Debug for Parker {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let state = match self.state.load(Relaxed) {
+            EMPTY => "empty",
+            PARKED => "parked",
+            _ => "notified",
+        };
+        f.debug_tuple("Parker").field(&state).finish()
+    }
+}

@@ -1,0 +1,140 @@
+//! The waiters of one semaphore, in order.
+//!
+//! ```text
+//!   front ─▶ node ⇄ node ⇄ node ◀─ back          a node's `prev` and `next` are nodes, never the queue (W2)
+//! ```
+//!
+//! **Q1.** `front` is `None` iff `back` is; the front's `prev` and the back's `next` are `None`.
+//! **Q2.** A node is in at most one queue, once; between `push_back` and `remove` it is alive and does not move.
+//!
+//! Every operation is O(1), touches at most the node and its two neighbours, and needs the lock of whoever owns the queue.
+
+use super::node::Node;
+use crate::sys::cell::UnsafeCell;
+use crate::sys::const_fn;
+use core::ptr::NonNull;
+
+/// See the module head.
+pub(crate) struct Queue {
+    ends: UnsafeCell<Ends>,
+}
+
+#[derive(Clone, Copy)]
+struct Ends {
+    front: Option<NonNull<Node>>,
+    back: Option<NonNull<Node>>,
+}
+
+// SAFETY: the ends are touched under the owner's lock only, and nodes may be touched from any thread (`Node: Sync`).
+unsafe impl Send for Queue {}
+// SAFETY: as above.
+unsafe impl Sync for Queue {}
+
+impl Queue {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self { ends: UnsafeCell::new(Ends { front: None, back: None }) }
+        }
+    }
+
+    /// The node that has waited longest.
+    ///
+    /// # Safety
+    /// The caller holds the lock.
+    #[inline]
+    pub(crate) unsafe fn front(&self) -> Option<NonNull<Node>> {
+        // SAFETY: the lock's holder is alone with the ends.
+        self.ends.with(|ends| unsafe { (*ends).front })
+    }
+
+    /// Appends a node.
+    ///
+    /// # Safety
+    /// The caller holds the lock; the node is in no queue, and stays alive and in place until it is removed.
+    #[inline]
+    pub(crate) unsafe fn push_back(&self, node: NonNull<Node>) {
+        self.ends.with_mut(|ends| {
+            // SAFETY: the lock's holder is alone with the ends and with the links of linked nodes; Q1, Q2.
+            unsafe {
+                let back = (*ends).back;
+                Node::init_links(node, back);
+                match back {
+                    Some(back) => Node::set_next(back, Some(node)),
+                    None => (*ends).front = Some(node),
+                }
+                (*ends).back = Some(node);
+            }
+        });
+    }
+
+    /// Takes a node out, wherever it stands.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and the node is in this queue.
+    #[inline]
+    pub(crate) unsafe fn remove(&self, node: NonNull<Node>) {
+        self.ends.with_mut(|ends| {
+            // SAFETY: as in `push_back`; the neighbours of a linked node are linked, hence alive (Q2).
+            unsafe {
+                let (prev, next) = (Node::prev(node), Node::next(node));
+                match prev {
+                    Some(prev) => Node::set_next(prev, next),
+                    None => (*ends).front = next,
+                }
+                match next {
+                    Some(next) => Node::set_prev(next, prev),
+                    None => (*ends).back = prev,
+                }
+            }
+        });
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    fn contents(queue: &Queue) -> Vec<usize> {
+        let mut needs = vec![];
+        // SAFETY: one thread, and every node of these tests outlives its queue.
+        let mut at = unsafe { queue.front() };
+        let mut prev = None;
+        while let Some(node) = at {
+            // SAFETY: as above.
+            unsafe {
+                assert_eq!(Node::prev(node), prev);
+                needs.push(node.as_ref().need());
+                prev = at;
+                at = Node::next(node);
+            }
+        }
+        // SAFETY: as above.
+        assert_eq!(queue.ends.with(|ends| unsafe { (*ends).back }), prev);
+        needs
+    }
+
+    proptest::proptest! {
+        /// Any mixture of appends and removals leaves what a `VecDeque` leaves, with sound links.
+        #[test]
+        fn queue_equals_a_deque(script in proptest::collection::vec((0_u8..3, 0_usize..64), 0..200)) {
+            let nodes: Vec<Node> = (0..200).map(Node::new).collect();
+            let queue = Queue::new();
+            let mut model = VecDeque::new();
+            let mut fresh = nodes.iter().enumerate();
+            for (kind, at) in script {
+                if kind < 2 {
+                    let (id, node) = fresh.next().expect("as many nodes as steps");
+                    // SAFETY: one thread; the node is new and outlives the queue.
+                    unsafe { queue.push_back(NonNull::from(node)) };
+                    model.push_back(id);
+                } else if !model.is_empty() {
+                    let id = model.remove(at % model.len()).expect("in range");
+                    // SAFETY: one thread; the model says that it is linked.
+                    unsafe { queue.remove(NonNull::from(&nodes[id])) };
+                }
+                proptest::prop_assert_eq!(contents(&queue), Vec::from(model.clone()));
+            }
+        }
+    }
+}
