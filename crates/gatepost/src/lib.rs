@@ -9,9 +9,9 @@ pub mod semaphore;
 mod sys;
 mod wait;
 
+pub use semaphore::{Acquire, AcquireError, Policy, Semaphore, SemaphorePermit, Strict, TryAcquireError};
 #[cfg(feature = "alloc")]
 pub use semaphore::{AcquireOwned, OwnedSemaphorePermit, PollSemaphore};
-pub use semaphore::{Acquire, AcquireError, Policy, Semaphore, SemaphorePermit, Strict, TryAcquireError};
 #[cfg(feature = "std")]
 pub use semaphore::{WaitError, WaitOptions};
 #[cfg(not(feature = "std"))]

@@ -23,11 +23,11 @@ mod strict;
 mod tests;
 mod trace;
 
+pub use acquire::Acquire;
 #[cfg(feature = "alloc")]
 pub use acquire::AcquireOwned;
 #[cfg(feature = "std")]
 pub use acquire::WaitOptions;
-pub use acquire::Acquire;
 #[cfg(feature = "std")]
 pub use error::WaitError;
 pub use error::{AcquireError, TryAcquireError};

@@ -2,9 +2,9 @@
 //!
 //! One implementation, [`Held`], under borrowed and owned.
 
+use super::Semaphore;
 use super::handle::Handle;
 use super::policy::{Gate, Policy, Strict};
-use super::Semaphore;
 use core::fmt;
 
 /// Permits and the semaphore they go back to.

@@ -71,11 +71,7 @@ impl<P: Policy> PollSemaphore<P> {
     ///
     /// # Panics
     /// If `permits` exceeds [`Semaphore::MAX_PERMITS`].
-    pub fn poll_acquire_many(
-        &mut self,
-        cx: &mut Context<'_>,
-        permits: u32,
-    ) -> Poll<Option<OwnedSemaphorePermit<P>>> {
+    pub fn poll_acquire_many(&mut self, cx: &mut Context<'_>, permits: u32) -> Poll<Option<OwnedSemaphorePermit<P>>> {
         if self.asked != Some(permits) {
             self.asked = None;
             if self.acquiring.is_none() {

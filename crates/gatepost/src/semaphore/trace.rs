@@ -69,8 +69,7 @@ mod imp {
         /// An acquisition of `n` permits begins.
         pub(crate) fn begin(&self, source: &'static str, n: usize) -> Operation {
             self.0.in_scope(|| {
-                let operation =
-                    trace_span!("runtime.resource.async_op", source = source, inherits_child_attrs = false);
+                let operation = trace_span!("runtime.resource.async_op", source = source, inherits_child_attrs = false);
                 let poll = operation.in_scope(|| {
                     trace!(
                         target: "runtime::resource::async_op::state_update",

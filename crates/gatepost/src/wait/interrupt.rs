@@ -129,7 +129,10 @@ impl Registration<'_> {
             Ok(_) => false,
             Err(now) if now == pending() => true,
             Err(now) => {
-                assert!(now == self.parker, "an interrupter serves one wait at a time: make one for each waiting thread");
+                assert!(
+                    now == self.parker,
+                    "an interrupter serves one wait at a time: make one for each waiting thread"
+                );
                 false
             }
         }

@@ -46,7 +46,7 @@ impl Gate {
     }
 
     /// Takes LOCKED if somebody waits and nobody holds it (D3, U5).
-    pub(super) fn try_lock(&self) -> Option<Word> {
+    pub(crate) fn try_lock(&self) -> Option<Word> {
         let mut word = self.look();
         while word.wants_server() {
             let next = word.with(LOCKED);
@@ -77,6 +77,13 @@ mod waiting {
             pub(in super::super) const fn new() -> Self {
                 Self(AtomicU32::new(0))
             }
+        }
+    }
+
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    impl Sleepers {
+        pub(super) fn is_announced(&self) -> bool {
+            self.0.load(Relaxed) & 1 != 0
         }
     }
 
@@ -174,5 +181,19 @@ mod waiting {
                 (platform::current().relax)(looks - LOOKS);
             }
         }
+    }
+}
+
+/// Hooks of the tests that set traps.
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+impl Gate {
+    /// Whether somebody sleeps for LOCKED, or is about to.
+    pub(crate) fn has_sleepers(&self) -> bool {
+        self.sleepers.is_announced()
+    }
+
+    /// The word as it is.
+    pub(crate) fn look_for_test(&self) -> Word {
+        self.look()
     }
 }

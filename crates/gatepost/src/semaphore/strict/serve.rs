@@ -38,7 +38,7 @@ impl Gate {
 
     /// U, with U5 until nobody is owed. `word` is as the holder last examined it; wakers in `batch` go first.
     #[cold]
-    pub(super) fn serve_and_wake(&self, word: Word, batch: WakeBatch) {
+    pub(crate) fn serve_and_wake(&self, word: Word, batch: WakeBatch) {
         self.pay(self.serve(word, Closing::No, batch));
     }
 
@@ -177,7 +177,7 @@ impl Gate {
     }
 
     /// The mutant of X that forgets the next front.
-    pub(super) fn unlock_unserved(&self, mut word: Word) {
+    pub(crate) fn unlock_unserved(&self, mut word: Word) {
         loop {
             // SAFETY: LOCKED is held.
             let empty = unsafe { self.queue.front() }.is_none();

@@ -19,7 +19,7 @@
 
 /// A value of the word. `Copy`: it is what somebody saw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Word(pub(super) usize);
+pub(crate) struct Word(pub(super) usize);
 
 pub(super) const CLOSED: usize = 1;
 pub(super) const QUEUED: usize = 2;
@@ -55,7 +55,7 @@ impl Word {
     }
 
     #[inline(always)]
-    pub(super) const fn is_locked(self) -> bool {
+    pub(crate) const fn is_locked(self) -> bool {
         self.0 & LOCKED != 0
     }
 

@@ -1,7 +1,8 @@
 //! Every interleaving of a few threads, under weak memory.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p gatepost --lib loom`, with at most two preemptions in an execution;
-//! with `GATEPOST_LOOM_FULL=1` without that bound (the soak). The first eight are Tokio's (T45). A batch holds two wakers here, so that its boundary is within reach, and who
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p gatepost --lib loom`, with at most two preemptions in an execution
+//! (`t45_batch` and `t45_concurrent_cancel` with one, and then still cut off after 20 seconds); with
+//! `GATEPOST_LOOM_FULL=1` without bounds (the soak). The first eight are Tokio's (T45). A batch holds two wakers here, so that its boundary is within reach, and who
 //! meets LOCKED looks once before it sleeps. Each check is shown to fail on a seeded bug.
 
 use crate::semaphore::{AcquireError, Semaphore};
@@ -48,6 +49,7 @@ fn bounded(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let full = std::env::var_os("GATEPOST_LOOM_FULL").is_some();
     builder.preemption_bound = (!full).then_some(preemptions);
+    builder.max_duration = (!full).then_some(std::time::Duration::from_secs(20));
     builder.check(scenario);
 }
 
@@ -339,7 +341,8 @@ fn b10_neighbours_cancel_at_once() {
         let mut tasks: Vec<_> = (0..3).map(|_| task(&semaphore, 1)).collect();
         tasks.iter_mut().for_each(|task| assert!(poll(task).is_pending()));
         let mut last = tasks.pop().unwrap();
-        let threads: Vec<_> = tasks.into_iter().map(|task| SendTask(task)).map(|task| thread::spawn(move || drop(task))).collect();
+        let threads: Vec<_> =
+            tasks.into_iter().map(|task| SendTask(task)).map(|task| thread::spawn(move || drop(task))).collect();
         semaphore.add_permits(1);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(poll(&mut last).is_ready());
@@ -419,7 +422,11 @@ fn t33_after_close_nothing_is_pending() {
 
 #[test]
 fn t33_a_poll_that_does_not_look_may_be_pending() {
-    caught(Mutant::PollMissesClose, "semaphore::tests::loom::t33_after_close_nothing_is_pending", "pending after close");
+    caught(
+        Mutant::PollMissesClose,
+        "semaphore::tests::loom::t33_after_close_nothing_is_pending",
+        "pending after close",
+    );
 }
 
 /// More waiters than a batch holds, two releases at once: all are served.
@@ -505,7 +512,11 @@ fn t44_a_release_synchronizes_with_an_earlier_acquisition() {
 
 #[test]
 fn t44_a_release_only_deposit_does_not() {
-    caught(Mutant::ReleaseOnlyDeposit, "semaphore::tests::loom::t44_a_release_synchronizes_with_an_earlier_acquisition", "Causality violation");
+    caught(
+        Mutant::ReleaseOnlyDeposit,
+        "semaphore::tests::loom::t44_a_release_synchronizes_with_an_earlier_acquisition",
+        "Causality violation",
+    );
 }
 
 /// Two threads that want LOCKED, twice each: who has to sleep for it is woken.
