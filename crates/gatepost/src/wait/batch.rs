@@ -50,20 +50,27 @@ impl WakeBatch {
         Some(waker)
     }
 
-    /// Wakes all, in order; the first panic is kept in `panics`.
-    pub(crate) fn wake_all(mut self, panics: &mut Panics) {
+    /// Wakes all, in order, and empties the batch. The first panic is kept in `panics`.
+    #[inline]
+    pub(crate) fn wake_all(&mut self, panics: &mut Panics) {
+        if self.len > 0 {
+            self.wake_some(panics);
+        }
+    }
+
+    fn wake_some(&mut self, panics: &mut Panics) {
         while let Some(waker) = self.pop() {
             panics.catch(|| waker.wake());
         }
+        (self.next, self.len) = (0, 0);
     }
 }
 
 impl Drop for WakeBatch {
+    #[inline]
     fn drop(&mut self) {
         // Reached with wakers left only while a panic unwinds, without `std`.
-        while let Some(waker) = self.pop() {
-            waker.wake();
-        }
+        self.wake_all(&mut Panics::new());
     }
 }
 

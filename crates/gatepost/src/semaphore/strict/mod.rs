@@ -92,6 +92,8 @@
 //!
 //! 32 bytes for the semaphore, 48 for a node (64-bit).
 
+mod deposit;
+mod join;
 mod lock;
 mod serve;
 mod word;
@@ -100,16 +102,14 @@ mod word;
 mod model;
 
 use super::error::{AcquireError, TryAcquireError};
-use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed, Release};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed};
 use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
-use crate::wait::batch::WakeBatch;
-use crate::wait::node::{self, Node, State};
+use crate::wait::node::{Node, State};
 use crate::wait::queue::Queue;
 use core::fmt;
-use core::ptr::NonNull;
 use core::task::{Poll, Waker};
-use word::{CLOSED, LOCKED, ONE, QUEUED, Word};
+use word::{CLOSED, LOCKED, QUEUED, Word};
 
 pub(super) use word::MAX_PERMITS;
 
@@ -185,96 +185,6 @@ impl Gate {
         Err(word)
     }
 
-    /// D for what D1 did not find to be the simple case.
-    #[cold]
-    #[inline(never)]
-    #[track_caller]
-    fn release_slow(&self, n: usize) {
-        let mut word = Word(self.word.load(Relaxed));
-        loop {
-            if n > MAX_PERMITS - word.permits() {
-                match self.release_over(n) {
-                    Ok(()) => return,
-                    Err(now) => word = now,
-                }
-                continue;
-            }
-            let serving = word.wants_server();
-            let next = if serving { word.plus(n).with(LOCKED) } else { word.plus(n) };
-            if !serving && word.takes_blindly(n) {
-                return self.deposit(n);
-            }
-            let locked = if serving { self.try_exchange_locked(word, next) } else { self.exchange(word, next) };
-            match locked {
-                Ok(()) if serving => return self.serve_and_wake(next, WakeBatch::new()), // D2 and D3 in one
-                Ok(()) => return,
-                // Contended: where adding blindly is safe the deposit is wait-free.
-                Err(now) if now.takes_blindly(n) => return self.deposit(n),
-                Err(now) => word = now,
-            }
-        }
-    }
-
-    /// D2 by addition, and D3. `n` fits whatever others add meanwhile ([`Word::takes_blindly`]).
-    #[inline(always)]
-    fn deposit(&self, n: usize) {
-        let order = if mutant::is(Mutant::ReleaseOnlyDeposit) { Release } else { AcqRel };
-        // ORDERING: AcqRel: Release pairs with the Acquire of whoever takes these permits; Acquire, so that a release
-        // also comes after every acquisition before it (T43, T44).
-        let before = Word(self.word.fetch_add(n * ONE, order));
-        if before.wants_server() {
-            self.serve_if_unlocked();
-        }
-    }
-
-    /// D where the sum would exceed MAX_PERMITS. It still fits if somebody waits. After S the front needs more than the
-    /// `p` permits that are there, and at most MAX: with p + n > MAX it fits, and p + n - need < n. So one waiter
-    /// served from the hand makes room for the rest. Errs with the word if the sum fits by now.
-    #[cold]
-    #[track_caller]
-    fn release_over(&self, n: usize) -> Result<(), Word> {
-        assert!(n <= MAX_PERMITS, "cannot add more than MAX_PERMITS permits ({MAX_PERMITS})");
-        loop {
-            let fits = |word: Word| word.permits() + n <= MAX_PERMITS;
-            let mut word = match self.lock(0, |word| (fits(word) || !word.is_queued()).then_some(word)) {
-                Ok(word) => word,
-                Err(word) if fits(word) => return Err(word),
-                Err(_) => panic!("number of added permits ({n}) would overflow MAX_PERMITS ({MAX_PERMITS})"),
-            };
-            loop {
-                // SAFETY: LOCKED is held, and QUEUED was set in the word that it was taken from, so there is a front.
-                let front = unsafe { self.queue.front() }.expect("QUEUED is set, so somebody waits (I1, I2)");
-                // SAFETY: a linked node is alive.
-                let need = unsafe { front.as_ref() }.need();
-                if word.is_closed() || need <= word.permits() || fits(word) {
-                    // It can be served, or the sum fits, without us: do that, and look again.
-                    self.serve_and_wake(word, WakeBatch::new());
-                    break;
-                }
-                let next = if need >= n { word.minus(need - n) } else { word.plus(n - need) };
-                match self.exchange(word, next) {
-                    Ok(()) => {
-                        let mut batch = WakeBatch::new();
-                        // SAFETY: LOCKED is held and the front is linked; its need has been taken from the word.
-                        unsafe { self.dequeue(front, node::GRANTED, &mut batch) };
-                        self.serve_and_wake(next, batch);
-                        return Ok(());
-                    }
-                    Err(now) => word = now,
-                }
-            }
-        }
-    }
-
-    /// Outcome of a node that somebody has published, or that is still queued.
-    #[inline(always)]
-    fn answer(state: State) -> Poll<Result<(), AcquireError>> {
-        match state {
-            node::GRANTED => Poll::Ready(Ok(())),
-            node::QUEUED => Poll::Pending,
-            _ => Poll::Ready(Err(AcquireError::closed())),
-        }
-    }
 }
 
 impl super::Gate for Gate {
@@ -361,7 +271,7 @@ impl super::Gate for Gate {
             }
             // C2
             if let Ok(locked) = self.lock(0, |word| (word.is_closed() || !word.is_queued()).then_some(())) {
-                if self.close_and_wake(locked).is_ok() {
+                if self.close_and_wake(locked) {
                     return;
                 }
             }
@@ -374,82 +284,21 @@ impl super::Gate for Gate {
     }
 
     unsafe fn enqueue(&self, node: &Node, waker: &Waker, may_take: bool) -> Poll<Result<(), AcquireError>> {
-        let waker = waker.clone(); // W3: before the lock
-        let n = node.need();
-        match self.lock(QUEUED, |word| {
-            if word.is_closed() {
-                return Some(Poll::Ready(Err(AcquireError::closed())));
-            }
-            if !word.admits(n) {
-                return None;
-            }
-            if !may_take {
-                return Some(Poll::Pending);
-            }
-            self.take(n, word).is_ok().then_some(Poll::Ready(Ok(())))
-        }) {
-            Err(answer) => answer,
-            Ok(word) => {
-                // SAFETY: the node is idle, hence the caller's.
-                unsafe { node.put_waker(waker) };
-                node.set_state(node::QUEUED);
-                node.set_phase(node::Phase::Waiting);
-                // SAFETY: LOCKED is held; by the caller's promise the node stays in place until it is unlinked. E2.
-                unsafe { self.queue.push_back(NonNull::from(node)) };
-                self.count_waiters(1);
-                self.serve_and_wake(word, WakeBatch::new());
-                Self::answer(node.state())
-            }
-        }
+        // SAFETY: passed on.
+        unsafe { self.join(node, waker, may_take) }
     }
 
     #[inline]
     unsafe fn poll(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>> {
-        let answer = Self::answer(node.state());
-        if answer.is_ready() {
-            return answer;
-        }
-        if self.look().is_closed() && !mutant::is(Mutant::PollMissesClose) {
-            // `close` may have returned while another thread still has this node in its batches: do not stay pending.
-            // SAFETY: passed on.
-            return Self::answer(unsafe { self.withdraw(node, node::CLOSED) });
-        }
-        // SAFETY: the caller is the owner, and joining put a waker.
-        if unsafe { node.will_wake(waker) } {
-            return Poll::Pending;
-        }
-        self.replace_waker(node, waker)
+        // SAFETY: passed on.
+        unsafe { self.ask(node, waker) }
     }
 
     unsafe fn withdraw(&self, node: &Node, outcome: State) -> State {
-        match self.lock(0, |_| match node.state() {
-            node::QUEUED => None,
-            decided => Some(decided),
-        }) {
-            Err(decided) => decided,
-            Ok(word) => {
-                if node.state() != node::QUEUED {
-                    // Published between the look and the lock.
-                    self.serve_and_wake(word, WakeBatch::new());
-                    return node.state();
-                }
-                // X2. SAFETY: LOCKED is held and QUEUED means linked; the waker is still there.
-                let waker = unsafe {
-                    self.queue.remove(NonNull::from(node));
-                    node.take_waker()
-                };
-                self.count_waiters(-1);
-                node.set_state(outcome);
-                if mutant::is(Mutant::CancelWithoutServing) {
-                    self.unlock_unserved(word);
-                } else {
-                    self.serve_and_wake(word, WakeBatch::new());
-                }
-                drop(waker); // W3: after the lock, even if a waker of the batch panicked
-                outcome
-            }
-        }
+        // SAFETY: passed on.
+        unsafe { self.leave(node, outcome) }
     }
+
 }
 
 impl Gate {
@@ -480,30 +329,6 @@ impl Gate {
         }
     }
 
-    /// A queued node is polled with another waker (T16).
-    #[cold]
-    fn replace_waker(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>> {
-        let waker = waker.clone(); // W3
-        match self.lock(0, |_| match node.state() {
-            node::QUEUED => None,
-            decided => Some(decided),
-        }) {
-            Err(decided) => Self::answer(decided),
-            Ok(word) => {
-                let old = (node.state() == node::QUEUED).then(|| {
-                    // SAFETY: LOCKED is held and the node is linked, so its waker is there and this thread's to move.
-                    unsafe {
-                        let old = node.take_waker();
-                        node.put_waker(waker);
-                        old
-                    }
-                });
-                self.serve_and_wake(word, WakeBatch::new());
-                drop(old); // W3
-                Self::answer(node.state())
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Gate {

@@ -12,6 +12,7 @@ use crate::wait::node::{self, Node, State};
 use core::ptr::NonNull;
 
 /// What U3 did with LOCKED.
+#[derive(Clone, Copy)]
 enum Unlocked {
     /// The claim holds of this word, which this thread wrote.
     Clean(Word),
@@ -32,18 +33,24 @@ impl Gate {
     #[inline(never)]
     pub(super) fn serve_if_unlocked(&self) {
         if let Some(word) = self.try_lock() {
-            self.serve_and_wake(word, WakeBatch::new());
+            self.serve_and_wake(word);
         }
     }
 
-    /// U, with U5 until nobody is owed. `word` is as the holder last examined it; wakers in `batch` go first.
+    /// U, with U5 until nobody is owed. `word` is as the holder last examined it.
     #[cold]
-    pub(crate) fn serve_and_wake(&self, word: Word, batch: WakeBatch) {
-        self.pay(self.serve(word, Closing::No, batch));
+    pub(crate) fn serve_and_wake(&self, word: Word) {
+        self.serve_and_wake_with(word, &mut WakeBatch::new());
+    }
+
+    /// The same; wakers that are in `batch` already go first.
+    pub(super) fn serve_and_wake_with(&self, word: Word, batch: &mut WakeBatch) {
+        let unlocked = self.serve(word, Closing::No, batch);
+        self.pay(unlocked, batch);
     }
 
     /// U4 and U5 for an unlock, and for those that follow.
-    fn pay(&self, (mut unlocked, mut batch): (Unlocked, WakeBatch)) {
+    fn pay(&self, mut unlocked: Unlocked, batch: &mut WakeBatch) {
         let mut panics = Panics::new();
         loop {
             let owing = matches!(unlocked, Unlocked::Owing) && !mutant::is(Mutant::DebtUnpaid);
@@ -54,7 +61,7 @@ impl Gate {
                 break;
             }
             match self.try_lock() {
-                Some(word) => (unlocked, batch) = self.serve(word, Closing::No, WakeBatch::new()), // U5
+                Some(word) => unlocked = self.serve(word, Closing::No, batch), // U5
                 None => break,
             }
         }
@@ -70,27 +77,28 @@ impl Gate {
                 Ok(locked) => locked,
                 Err(settled) => return settled,
             };
-            let (unlocked, batch) = self.serve(word, Closing::No, WakeBatch::new());
+            let mut batch = WakeBatch::new();
+            let unlocked = self.serve(word, Closing::No, &mut batch);
+            self.pay(unlocked, &mut batch);
             if let Unlocked::Clean(word) = unlocked {
-                self.pay((unlocked, batch));
                 return word;
             }
-            self.pay((unlocked, batch));
         }
     }
 
-    /// C3, C4, and U for those who are left. Errs if more fronts fit than one hold of the lock may serve: they have been
-    /// served, the semaphore is still open, and the closer must begin again.
-    pub(super) fn close_and_wake(&self, word: Word) -> Result<(), ()> {
-        let (unlocked, batch) = self.serve(word, Closing::Yes, WakeBatch::new());
+    /// C3, C4, and U for those who are left. Returns whether the semaphore is closed: if more fronts fit than one hold of
+    /// the lock may serve, they have been served, and the closer must begin again.
+    pub(super) fn close_and_wake(&self, word: Word) -> bool {
+        let mut batch = WakeBatch::new();
+        let unlocked = self.serve(word, Closing::Yes, &mut batch);
         // An unlock that is clean has closed. One that owes may have come before C4 or after.
-        let closed = matches!(&unlocked, Unlocked::Clean(_)) || self.look().is_closed();
-        self.pay((unlocked, batch));
-        if closed { Ok(()) } else { Err(()) }
+        let closed = matches!(unlocked, Unlocked::Clean(_)) || self.look().is_closed();
+        self.pay(unlocked, &mut batch);
+        closed
     }
 
     /// U1 to U3.
-    fn serve(&self, mut word: Word, closing: Closing, mut batch: WakeBatch) -> (Unlocked, WakeBatch) {
+    fn serve(&self, mut word: Word, closing: Closing, batch: &mut WakeBatch) -> Unlocked {
         let mut granted = 0; // in this hold, and not yet subtracted from the word
         let mut closing = closing == Closing::Yes;
         if closing && mutant::is(Mutant::CloseFailsServedHead) {
@@ -101,7 +109,7 @@ impl Gate {
         }
         loop {
             debug_assert!(word.is_locked() && word.is_queued());
-            let owing = self.serve_fitting(word, &mut granted, &mut batch);
+            let owing = self.serve_fitting(word, &mut granted, batch);
             // SAFETY: LOCKED is held.
             let empty = unsafe { self.queue.front() }.is_none();
             let mut next = word.minus(granted);
@@ -124,11 +132,11 @@ impl Gate {
                 // ORDERING: AcqRel, as the CAS that it stands for: only the value is wrong.
                 self.word.fetch_add(change, AcqRel);
                 self.wake_sleepers();
-                return (Unlocked::Clean(next), batch);
+                return Unlocked::Clean(next);
             }
             match self.try_exchange_unlocked(word, next) {
-                Ok(()) if owing => return (Unlocked::Owing, batch), // U3
-                Ok(()) => return (Unlocked::Clean(next), batch),
+                Ok(()) if owing => return Unlocked::Owing, // U3
+                Ok(()) => return Unlocked::Clean(next),
                 Err(now) => word = now, // deposits came; they may fit somebody
             }
         }

@@ -5,7 +5,7 @@
 use crate::semaphore::policy::Gate;
 use crate::semaphore::{Acquire, AcquireOwned, Semaphore};
 use crate::sys::atomic::{Counts, counts};
-use crate::wait::batch::{CAPACITY, WakeBatch};
+use crate::wait::batch::CAPACITY;
 use std::boxed::Box;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -107,7 +107,7 @@ fn a_releaser_never_waits_for_the_holder() {
     let (left, ()) = cost(|| semaphore.add_permits(1));
     assert_eq!((left.rmws, left.syscalls), (1, 0));
     assert!(poll(&mut acquire).is_pending());
-    semaphore.gate.serve_and_wake(locked, WakeBatch::new());
+    semaphore.gate.serve_and_wake(locked);
     assert!(poll(&mut acquire).is_ready());
 }
 

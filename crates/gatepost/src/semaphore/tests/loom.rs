@@ -39,6 +39,11 @@ async fn acquire(semaphore: &Semaphore, n: usize) -> Result<(), AcquireError> {
     Ok(())
 }
 
+/// Every scenario joins its threads: loom's statics (the futex table's) are gone when its main thread ends.
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
 /// Checks `scenario` with at most two preemptions, or all of it if `GATEPOST_LOOM_FULL` is set (the soak).
 fn model(scenario: impl Fn() + Send + Sync + 'static) {
     bounded(2, scenario);
@@ -63,11 +68,14 @@ fn t45_basic_usage() {
             assert!(shared.1.fetch_sub(1, SeqCst) <= 2);
             shared.0.add_permits(1);
         }
-        for _ in 0..2 {
-            let shared = shared.clone();
-            thread::spawn(move || block_on(actor(shared)));
-        }
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = shared.clone();
+                thread::spawn(move || block_on(actor(shared)))
+            })
+            .collect();
         block_on(actor(shared));
+        join(threads);
     });
 }
 
@@ -76,12 +84,13 @@ fn t45_release() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
         let other = semaphore.clone();
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             block_on(acquire(&other, 1)).unwrap();
             other.add_permits(1);
         });
         block_on(acquire(&semaphore, 1)).unwrap();
         semaphore.add_permits(1);
+        thread.join().unwrap();
     });
 }
 
@@ -89,17 +98,20 @@ fn t45_release() {
 fn t45_basic_closing() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        for _ in 0..2 {
-            let semaphore = semaphore.clone();
-            thread::spawn(move || {
-                for _ in 0..2 {
-                    block_on(acquire(&semaphore, 1)).map_err(drop)?;
-                    semaphore.add_permits(1);
-                }
-                Ok::<(), ()>(())
-            });
-        }
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        if block_on(acquire(&semaphore, 1)).is_ok() {
+                            semaphore.add_permits(1);
+                        }
+                    }
+                })
+            })
+            .collect();
         semaphore.close();
+        join(threads);
     });
 }
 
@@ -107,15 +119,18 @@ fn t45_basic_closing() {
 fn t45_concurrent_close() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        for _ in 0..3 {
-            let semaphore = semaphore.clone();
-            thread::spawn(move || {
-                block_on(acquire(&semaphore, 1)).map_err(drop)?;
-                semaphore.add_permits(1);
-                semaphore.close();
-                Ok::<(), ()>(())
-            });
-        }
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || {
+                    if block_on(acquire(&semaphore, 1)).is_ok() {
+                        semaphore.add_permits(1);
+                        semaphore.close();
+                    }
+                })
+            })
+            .collect();
+        join(threads);
     });
 }
 

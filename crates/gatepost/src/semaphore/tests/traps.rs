@@ -2,7 +2,7 @@
 
 use crate::semaphore::strict::MAX_PERMITS;
 use crate::semaphore::{Acquire, Semaphore, TryAcquireError};
-use crate::wait::batch::{CAPACITY, WakeBatch};
+use crate::wait::batch::CAPACITY;
 use std::boxed::Box;
 use std::format;
 use std::future::Future;
@@ -40,7 +40,7 @@ fn while_locked<R: Send>(semaphore: &Semaphore, f: impl FnOnce() -> R + Send) ->
             assert!(!blocked.is_finished(), "it did not wait for LOCKED");
             std::thread::yield_now();
         }
-        semaphore.gate.serve_and_wake(locked, WakeBatch::new());
+        semaphore.gate.serve_and_wake(locked);
         blocked.join().unwrap()
     })
 }
@@ -102,7 +102,7 @@ fn with_too_few_permits_no_is_exact_and_waits_for_nobody() {
     semaphore.add_permits(2);
     let locked = semaphore.gate.try_lock().unwrap();
     assert_eq!(semaphore.try_acquire_n(3).unwrap_err(), TryAcquireError::NoPermits);
-    semaphore.gate.serve_and_wake(locked, WakeBatch::new());
+    semaphore.gate.serve_and_wake(locked);
     assert_eq!(semaphore.try_acquire_n(2).unwrap_err(), TryAcquireError::NoPermits, "they are the front's");
     assert_eq!((semaphore.available_permits(), semaphore.forget_permits(1)), (0, 0), "T9, T38");
 }
@@ -156,7 +156,7 @@ fn a_poll_after_close_is_ready_though_another_holds_the_queue() {
             std::thread::yield_now();
         }
         let locked = semaphore.gate.look_for_test();
-        semaphore.gate.serve_and_wake(locked, WakeBatch::new());
+        semaphore.gate.serve_and_wake(locked);
         assert!(polling.join().unwrap());
     });
     drop(last);
@@ -239,7 +239,7 @@ fn debug_never_waits() {
     assert_eq!(format!("{semaphore:?}"), "Semaphore { permits: 0, waiters: 1, closed: false }");
     let locked = semaphore.gate.try_lock().unwrap();
     assert_eq!(format!("{semaphore:?}"), "Semaphore { permits: <locked>, waiters: 1, closed: false }");
-    semaphore.gate.serve_and_wake(locked, WakeBatch::new());
+    semaphore.gate.serve_and_wake(locked);
 }
 
 /// A waker that counts, and once panics.

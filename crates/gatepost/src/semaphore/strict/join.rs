@@ -1,0 +1,136 @@
+//! Waiting in the queue: steps E and X of the protocol, and polls in between (see the head of [`super`]).
+
+use super::Gate;
+use super::word::QUEUED;
+use crate::semaphore::error::AcquireError;
+use crate::sys::mutant::{self, Mutant};
+use crate::wait::node::{self, Node, State};
+use core::ptr::NonNull;
+use core::task::{Poll, Waker};
+
+impl Gate {
+    /// E. See [`enqueue`](crate::semaphore::policy::Gate::enqueue).
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn join(&self, node: &Node, waker: &Waker, may_take: bool) -> Poll<Result<(), AcquireError>> {
+        let waker = waker.clone(); // W3: before the lock
+        let n = node.need();
+        match self.lock(QUEUED, |word| {
+            if word.is_closed() {
+                return Some(Poll::Ready(Err(AcquireError::closed())));
+            }
+            if !word.admits(n) {
+                return None;
+            }
+            if !may_take {
+                return Some(Poll::Pending);
+            }
+            self.take(n, word).is_ok().then_some(Poll::Ready(Ok(())))
+        }) {
+            Err(answer) => answer,
+            Ok(word) => {
+                // SAFETY: the node is idle, hence the caller's.
+                unsafe { node.put_waker(waker) };
+                node.set_state(node::QUEUED);
+                node.set_phase(node::Phase::Waiting);
+                // SAFETY: LOCKED is held; by the caller's promise the node stays in place until it is unlinked. E2.
+                unsafe { self.queue.push_back(NonNull::from(node)) };
+                self.count_waiters(1);
+                self.serve_and_wake(word);
+                Self::answer(node.state())
+            }
+        }
+    }
+
+    /// A later poll. See [`poll`](crate::semaphore::policy::Gate::poll).
+    ///
+    /// # Safety
+    /// As there.
+    #[inline]
+    pub(super) unsafe fn ask(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+        let answer = Self::answer(node.state());
+        if answer.is_ready() {
+            return answer;
+        }
+        if self.look().is_closed() && !mutant::is(Mutant::PollMissesClose) {
+            // `close` may have returned while another thread still has this node in its batches: do not stay pending.
+            // SAFETY: passed on.
+            return Self::answer(unsafe { self.leave(node, node::CLOSED) });
+        }
+        // SAFETY: the caller is the owner, and joining put a waker.
+        if unsafe { node.will_wake(waker) } {
+            return Poll::Pending;
+        }
+        self.replace_waker(node, waker)
+    }
+
+    /// X. See [`withdraw`](crate::semaphore::policy::Gate::withdraw).
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn leave(&self, node: &Node, outcome: State) -> State {
+        match self.lock(0, |_| match node.state() {
+            node::QUEUED => None,
+            decided => Some(decided),
+        }) {
+            Err(decided) => decided,
+            Ok(word) => {
+                if node.state() != node::QUEUED {
+                    // Published between the look and the lock.
+                    self.serve_and_wake(word);
+                    return node.state();
+                }
+                // X2. SAFETY: LOCKED is held and QUEUED means linked; the waker is still there.
+                let waker = unsafe {
+                    self.queue.remove(NonNull::from(node));
+                    node.take_waker()
+                };
+                self.count_waiters(-1);
+                node.set_state(outcome);
+                if mutant::is(Mutant::CancelWithoutServing) {
+                    self.unlock_unserved(word);
+                } else {
+                    self.serve_and_wake(word);
+                }
+                drop(waker); // W3: after the lock, even if a waker of the batch panicked
+                outcome
+            }
+        }
+    }
+
+    /// A queued node is polled with another waker (T16).
+    #[cold]
+    fn replace_waker(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+        let waker = waker.clone(); // W3
+        match self.lock(0, |_| match node.state() {
+            node::QUEUED => None,
+            decided => Some(decided),
+        }) {
+            Err(decided) => Self::answer(decided),
+            Ok(word) => {
+                let old = (node.state() == node::QUEUED).then(|| {
+                    // SAFETY: LOCKED is held and the node is linked, so its waker is there and this thread's to move.
+                    unsafe {
+                        let old = node.take_waker();
+                        node.put_waker(waker);
+                        old
+                    }
+                });
+                self.serve_and_wake(word);
+                drop(old); // W3
+                Self::answer(node.state())
+            }
+        }
+    }
+
+    /// Outcome of a node that somebody has published, or that is still queued.
+    #[inline(always)]
+    fn answer(state: State) -> Poll<Result<(), AcquireError>> {
+        match state {
+            node::GRANTED => Poll::Ready(Ok(())),
+            node::QUEUED => Poll::Pending,
+            _ => Poll::Ready(Err(AcquireError::closed())),
+        }
+    }
+}
