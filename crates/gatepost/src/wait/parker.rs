@@ -160,3 +160,117 @@ impl core::fmt::Debug for Parker {
         f.debug_tuple("Parker").field(&state).finish()
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    #[test]
+    fn a_token_that_came_first_ends_the_next_park_and_no_other() {
+        with_current(|parker| {
+            parker.park(Some(Instant::now())); // eats a stray token, if there is one
+            parker.unpark();
+            parker.unpark();
+            parker.park(None);
+            let start = Instant::now();
+            parker.park(Some(start + Duration::from_millis(1)));
+            assert!(start.elapsed() >= Duration::from_millis(1), "one token, not two");
+        });
+    }
+
+    #[test]
+    fn k1_parkers_of_ended_threads_are_used_again() {
+        let address = || std::thread::spawn(|| with_current(|parker| ptr::from_ref(parker).addr())).join().unwrap();
+        let first = address();
+        // Other tests use the pool, too; but it cannot grow with the number of threads that came and went.
+        let again = (0..1000).any(|_| address() == first);
+        assert!(again, "a thousand threads, and none got the parker of the first");
+    }
+
+    /// What std gives: a mutex and a condition variable.
+    struct Portable {
+        token: Mutex<bool>,
+        came: Condvar,
+    }
+
+    impl Portable {
+        fn park(&self) {
+            let mut token = self.token.lock().unwrap();
+            while !*token {
+                token = self.came.wait(token).unwrap();
+            }
+            *token = false;
+        }
+
+        fn unpark(&self) {
+            *self.token.lock().unwrap() = true;
+            self.came.notify_one();
+        }
+    }
+
+    /// Nanoseconds for the turn to go to another thread that sleeps, and back. (A park may return for no reason, so each
+    /// looks whose turn it is.)
+    fn round_trip(park: impl Fn(usize) + Sync, unpark: impl Fn(usize) + Sync) -> f64 {
+        const TRIPS: u32 = 2_000;
+        let turn = AtomicUsize::new(0);
+        let pass_and_wait = |me: usize, passes: bool| {
+            if passes {
+                turn.store(1 - me, SeqCst);
+                unpark(1 - me);
+            }
+            while turn.load(SeqCst) != me {
+                park(me);
+            }
+        };
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                pass_and_wait(1, false);
+                (1..TRIPS).for_each(|_| pass_and_wait(1, true));
+                turn.store(0, SeqCst);
+                unpark(0);
+            });
+            (0..TRIPS).for_each(|_| pass_and_wait(0, true));
+        });
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(TRIPS)
+    }
+
+    /// What `docs/performance.md` says of the futex. Not a check: it prints medians of interleaved rounds.
+    #[test]
+    #[ignore = "a measurement"]
+    fn measure_the_futex_against_what_std_gives() {
+        let ours: [Parker; 2] = core::array::from_fn(|_| Parker::new());
+        let portable: [Portable; 2] =
+            core::array::from_fn(|_| Portable { token: Mutex::new(false), came: Condvar::new() });
+        let mut rounds: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+        let mut wakes: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+        for _ in 0..15 {
+            rounds[0].push(round_trip(|i| ours[i].park(None), |i| ours[i].unpark()));
+            rounds[1].push(round_trip(|i| portable[i].park(), |i| portable[i].unpark()));
+            for (i, wakes) in wakes.iter_mut().enumerate() {
+                let start = Instant::now();
+                for _ in 0..10_000 {
+                    if i == 0 {
+                        ours[0].unpark();
+                    } else {
+                        portable[0].unpark();
+                    }
+                }
+                wakes.push(start.elapsed().as_secs_f64() * 1e5);
+            }
+        }
+        let median = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        for (i, name) in ["futex", "mutex and condition variable"].iter().enumerate() {
+            std::println!(
+                "{name}: round trip {:.0} ns, a token for a thread that does not sleep {:.1} ns",
+                median(&mut rounds[i]),
+                median(&mut wakes[i])
+            );
+        }
+    }
+}
