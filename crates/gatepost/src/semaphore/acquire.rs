@@ -17,6 +17,7 @@ use super::policy::{Gate, Policy, Strict};
 use super::trace::{self, Operation};
 use super::{MAX_PERMITS, Semaphore, coop, handle::Handle};
 use crate::sys::mutant::{self, Mutant};
+use crate::wait::batch::Panics;
 use crate::wait::node::{self, Node, Phase};
 use core::fmt;
 use core::pin::Pin;
@@ -55,6 +56,13 @@ impl<H: Handle> Acquiring<H> {
             self.node.set_state(node::GRANTED);
             self.node.set_phase(Phase::Waiting);
         }
+    }
+
+    /// Its node, for tests that set traps.
+    #[cfg(test)]
+    #[allow(dead_code)]
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Whether the outcome has been handed out.
@@ -192,13 +200,15 @@ impl<H: Handle> Acquiring<H> {
             }
             let ahead = gate.waiters().saturating_sub(1);
             let end = thread::wait_for_outcome(&self.node, parker, ahead, options.deadline, interrupt);
+            let mut panics = Panics::new();
             let state = match end {
                 End::Decided => self.node.state(),
                 // SAFETY: the owner; the node has joined.
-                End::TimedOut => unsafe { gate.withdraw(&self.node, node::TIMED_OUT) },
+                End::TimedOut => unsafe { gate.withdraw(&self.node, node::TIMED_OUT, &mut panics) },
                 // SAFETY: as above.
-                End::Interrupted => unsafe { gate.withdraw(&self.node, node::INTERRUPTED) },
+                End::Interrupted => unsafe { gate.withdraw(&self.node, node::INTERRUPTED, &mut panics) },
             };
+            panics.resume(); // what was granted is given back by dropping `self`
             match state {
                 node::GRANTED => Ok(()), // free permits win, even over a deadline or an interrupt at the same instant
                 node::TIMED_OUT => Err(WaitError::TimedOut),
@@ -226,12 +236,14 @@ impl<H: Handle> Acquiring<H> {
     #[inline(never)]
     fn abandon(&self) {
         let semaphore = self.handle().semaphore();
+        let mut panics = Panics::new();
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant, which ends this at once).
-        let outcome = unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED) };
+        let outcome = unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED, &mut panics) };
         if outcome == node::GRANTED && !mutant::is(Mutant::GrantLost) {
             // Granted, and nobody looked: whoever is next shall have them (T19).
-            semaphore.gate.release(self.node.need());
+            panics.catch(|| semaphore.gate.release(self.node.need()));
         }
+        panics.resume();
     }
 }
 

@@ -3,6 +3,7 @@
 //! A policy owns the word that admission works on (its *gate*), so that what one policy needs costs no other anything.
 
 use super::error::{AcquireError, TryAcquireError};
+use crate::wait::batch::Panics;
 use crate::wait::node::{Node, State};
 use core::task::{Poll, Waker};
 
@@ -78,9 +79,13 @@ pub trait Gate: Send + Sync {
     unsafe fn poll(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>>;
 
     /// Leaves the queue with `outcome`, unless an outcome has been published already; returns the one that holds. After
-    /// `GRANTED` the permits are the caller's.
+    /// `GRANTED` the permits are the caller's. A `TIMED_OUT` or `INTERRUPTED` is as exact as a "no": what could have been
+    /// granted before has been.
+    ///
+    /// Others may be served on the way. If one of their wakers panics, the outcome holds all the same: the caller resumes
+    /// the panic when it has dealt with that.
     ///
     /// # Safety
     /// As for [`poll`](Self::poll).
-    unsafe fn withdraw(&self, node: &Node, outcome: State) -> State;
+    unsafe fn withdraw(&self, node: &Node, outcome: State, panics: &mut Panics) -> State;
 }

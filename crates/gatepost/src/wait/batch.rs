@@ -74,8 +74,9 @@ impl Drop for WakeBatch {
     }
 }
 
-/// The first panic of the user's code, to be resumed when the work is done.
-pub(crate) struct Panics {
+/// The first panic of the user's code, to be resumed when the work is done: a waker belongs to somebody else, and what its
+/// panic interrupts must not be left undone. (Without `std` there is nothing to keep: the panic unwinds at once.)
+pub struct Panics {
     #[cfg(feature = "std")]
     first: Option<std::boxed::Box<dyn core::any::Any + Send>>,
 }

@@ -1,10 +1,10 @@
 //! Giving permits: steps D of the protocol (see the head of [`super`]).
 
-use super::word::{LOCKED, MAX_PERMITS, ONE, Word};
 use super::Gate;
+use super::word::{LOCKED, MAX_PERMITS, ONE, Word};
 use crate::sys::atomic::{AcqRel, Relaxed, Release};
 use crate::sys::mutant::{self, Mutant};
-use crate::wait::batch::WakeBatch;
+use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node;
 
 impl Gate {
@@ -13,29 +13,39 @@ impl Gate {
     #[inline(never)]
     #[track_caller]
     pub(super) fn release_slow(&self, n: usize) {
+        let mut panics = Panics::new();
         let mut word = Word(self.word.load(Relaxed));
         loop {
             if n > MAX_PERMITS - word.permits() {
-                match self.release_over(n) {
-                    Ok(()) => return,
-                    Err(now) => word = now,
+                match self.release_over(n, &mut panics) {
+                    None => break,
+                    Some(now) => word = now,
                 }
                 continue;
             }
             let serving = word.wants_server();
             let next = if serving { word.plus(n).with(LOCKED) } else { word.plus(n) };
             if !serving && word.takes_blindly(n) {
-                return self.deposit(n);
+                self.deposit(n);
+                break;
             }
             let locked = if serving { self.try_exchange_locked(word, next) } else { self.exchange(word, next) };
             match locked {
-                Ok(()) if serving => return self.serve_and_wake(next), // D2 and D3 in one
-                Ok(()) => return,
+                Ok(()) => {
+                    if serving {
+                        self.serve_and_wake_with(next, &mut WakeBatch::new(), &mut panics); // D2 and D3 in one
+                    }
+                    break;
+                }
                 // Contended: where adding blindly is safe the deposit is wait-free.
-                Err(now) if now.takes_blindly(n) => return self.deposit(n),
+                Err(now) if now.takes_blindly(n) => {
+                    self.deposit(n);
+                    break;
+                }
                 Err(now) => word = now,
             }
         }
+        panics.resume();
     }
 
     /// D2 by addition, and D3. `n` fits whatever others add meanwhile ([`Word::takes_blindly`]).
@@ -52,39 +62,46 @@ impl Gate {
 
     /// D where the sum would exceed MAX_PERMITS. It still fits if somebody waits. After S the front needs more than the
     /// `p` permits that are there, and at most MAX: with p + n > MAX it fits, and p + n - need < n. So one waiter
-    /// served from the hand makes room for the rest. Errs with the word if the sum fits by now.
+    /// served from the hand makes room for the rest. Returns the word if the sum fits by now, `None` if it is deposited.
     #[cold]
     #[track_caller]
-    fn release_over(&self, n: usize) -> Result<(), Word> {
+    fn release_over(&self, n: usize, panics: &mut Panics) -> Option<Word> {
         assert!(n <= MAX_PERMITS, "cannot add more than MAX_PERMITS permits ({MAX_PERMITS})");
+        let fits = |word: Word| word.permits() + n <= MAX_PERMITS;
         loop {
-            let fits = |word: Word| word.permits() + n <= MAX_PERMITS;
-            let mut word = match self.lock(0, |word| (fits(word) || !word.is_queued()).then_some(word)) {
+            let word = match self.lock(0, |word| (fits(word) || !word.is_queued()).then_some(word)) {
                 Ok(word) => word,
-                Err(word) if fits(word) => return Err(word),
+                Err(word) if fits(word) => return Some(word),
                 Err(_) => panic!("number of added permits ({n}) would overflow MAX_PERMITS ({MAX_PERMITS})"),
             };
-            loop {
-                // SAFETY: LOCKED is held, and QUEUED was set in the word that it was taken from, so there is a front.
-                let front = unsafe { self.queue.front() }.expect("QUEUED is set, so somebody waits (I1, I2)");
-                // SAFETY: a linked node is alive.
-                let need = unsafe { front.as_ref() }.need();
-                if word.is_closed() || need <= word.permits() || fits(word) {
-                    // It can be served, or the sum fits, without us: do that, and look again.
-                    self.serve_and_wake(word);
-                    break;
+            let mut batch = WakeBatch::new();
+            let (word, deposited) = self.serve_from_hand(n, word, &mut batch);
+            self.serve_and_wake_with(word, &mut batch, panics);
+            if deposited {
+                return None;
+            }
+        }
+    }
+
+    /// The holder's part of that: returns the word as last examined, and whether the front was served. If it was not, it
+    /// can be without the hand, or the sum fits by now.
+    fn serve_from_hand(&self, n: usize, mut word: Word, batch: &mut WakeBatch) -> (Word, bool) {
+        loop {
+            // SAFETY: LOCKED is held.
+            let front = unsafe { self.queue.front() }.expect("QUEUED is set, so somebody waits (I1, I2)");
+            // SAFETY: a linked node is alive.
+            let need = unsafe { front.as_ref() }.need();
+            if word.is_closed() || need <= word.permits() || word.permits() + n <= MAX_PERMITS {
+                return (word, false);
+            }
+            let next = if need >= n { word.minus(need - n) } else { word.plus(n - need) };
+            match self.exchange(word, next) {
+                Ok(()) => {
+                    // SAFETY: LOCKED is held and the front is linked; its need has been taken from the word.
+                    unsafe { self.dequeue(front, node::GRANTED, batch) };
+                    return (next, true);
                 }
-                let next = if need >= n { word.minus(need - n) } else { word.plus(n - need) };
-                match self.exchange(word, next) {
-                    Ok(()) => {
-                        let mut batch = WakeBatch::new();
-                        // SAFETY: LOCKED is held and the front is linked; its need has been taken from the word.
-                        unsafe { self.dequeue(front, node::GRANTED, &mut batch) };
-                        self.serve_and_wake_with(next, &mut batch);
-                        return Ok(());
-                    }
-                    Err(now) => word = now,
-                }
+                Err(now) => word = now,
             }
         }
     }

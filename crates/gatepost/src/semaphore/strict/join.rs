@@ -4,6 +4,7 @@ use super::Gate;
 use super::word::QUEUED;
 use crate::semaphore::error::AcquireError;
 use crate::sys::mutant::{self, Mutant};
+use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{self, Node, State};
 use core::ptr::NonNull;
 use core::task::{Poll, Waker};
@@ -55,8 +56,11 @@ impl Gate {
         }
         if self.look().is_closed() && !mutant::is(Mutant::PollMissesClose) {
             // `close` may have returned while another thread still has this node in its batches: do not stay pending.
+            let mut panics = Panics::new();
             // SAFETY: passed on.
-            return Self::answer(unsafe { self.leave(node, node::CLOSED) });
+            let state = unsafe { self.leave(node, node::CLOSED, &mut panics) };
+            panics.resume();
+            return Self::answer(state);
         }
         // SAFETY: the caller is the owner, and joining put a waker.
         if unsafe { node.will_wake(waker) } {
@@ -69,44 +73,40 @@ impl Gate {
     ///
     /// # Safety
     /// As there.
-    pub(super) unsafe fn leave(&self, node: &Node, outcome: State) -> State {
-        match self.lock(0, |_| match node.state() {
-            node::QUEUED => None,
-            decided => Some(decided),
-        }) {
-            Err(decided) => decided,
-            Ok(word) => {
-                if node.state() != node::QUEUED {
-                    // Published between the look and the lock.
-                    self.serve_and_wake(word);
-                    return node.state();
-                }
-                // X2. SAFETY: LOCKED is held and QUEUED means linked; the waker is still there.
-                let waker = unsafe {
-                    self.queue.remove(NonNull::from(node));
-                    node.take_waker()
-                };
-                self.count_waiters(-1);
-                node.set_state(outcome);
-                if mutant::is(Mutant::CancelWithoutServing) {
-                    self.unlock_unserved(word);
-                } else {
-                    self.serve_and_wake(word);
-                }
-                drop(waker); // W3: after the lock, even if a waker of the batch panicked
-                outcome
-            }
+    pub(super) unsafe fn leave(&self, node: &Node, outcome: State, panics: &mut Panics) -> State {
+        let gives_up = matches!(outcome, node::TIMED_OUT | node::INTERRUPTED);
+        if gives_up && node.state() == node::QUEUED && self.look().permits() > 0 {
+            self.settle(panics); // X0
         }
+        let word = match self.lock(0, |_| Some(node.state()).filter(|&state| state != node::QUEUED)) {
+            Ok(word) => word,
+            Err(decided) => return decided,
+        };
+        let mut waker = None;
+        // It may have been granted between the last look and the lock.
+        if node.state() == node::QUEUED {
+            // SAFETY: LOCKED is held and QUEUED means linked, so the waker is there. X2.
+            unsafe {
+                self.queue.remove(NonNull::from(node));
+                waker = Some(node.take_waker());
+            }
+            self.count_waiters(-1);
+            node.set_state(outcome);
+        }
+        if mutant::is(Mutant::CancelWithoutServing) {
+            self.unlock_unserved(word);
+        } else {
+            self.serve_and_wake_with(word, &mut WakeBatch::new(), panics);
+        }
+        panics.catch(|| drop(waker)); // W3
+        node.state()
     }
 
     /// A queued node is polled with another waker (T16).
     #[cold]
     fn replace_waker(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>> {
         let waker = waker.clone(); // W3
-        match self.lock(0, |_| match node.state() {
-            node::QUEUED => None,
-            decided => Some(decided),
-        }) {
+        match self.lock(0, |_| Some(node.state()).filter(|&state| state != node::QUEUED)) {
             Err(decided) => Self::answer(decided),
             Ok(word) => {
                 let old = (node.state() == node::QUEUED).then(|| {

@@ -25,8 +25,8 @@
 //! somebody deposited: examine again. U3 *owes* if a front that fits is left (the batch was full). U4 wake the batch.
 //! U5 if owing, try LOCKED: with it, U again; if another holds it, leave, for that one serves.
 //!
-//! **X, withdraw.** X1 take LOCKED, unless the outcome comes first. X2 unlink, set the outcome. Then U: the front may be
-//! another now.
+//! **X, withdraw.** X0 for a time-out or an interrupt, if there are permits: S, so that it is as exact as a "no". X1 take
+//! LOCKED, unless the outcome comes first. X2 unlink, set the outcome. Then U: the front may be another now.
 //!
 //! **C, close.** C1 if not QUEUED, one CAS sets CLOSED. C2 otherwise take LOCKED; C3 U1 and U2 for every front that fits;
 //! C4 set CLOSED by a CAS from exactly the examined word; then U, which tells the rest.
@@ -65,7 +65,7 @@
 //! a later RMW. So `r` is U3. If it owes, its owner tried LOCKED (U5), with the same three outcomes. So it does not owe,
 //! and I3 says the claim of the examined word, which is the word of `r`. ∎
 //!
-//! A waker that panics cannot skip U5: see [`serve`]. A thread that is preempted or killed between D2 and D3 delays its
+//! A waker that panics cannot skip U5, nor what its caller has still to do: see [`serve`]. A thread that is preempted or killed between D2 and D3 delays its
 //! service; the next deposit, acquisition or settlement serves in its place.
 //!
 //! # Claim: nobody sleeps for a free lock
@@ -105,6 +105,7 @@ use super::error::{AcquireError, TryAcquireError};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed};
 use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
+use crate::wait::batch::Panics;
 use crate::wait::node::{Node, State};
 use crate::wait::queue::Queue;
 use core::fmt;
@@ -184,7 +185,6 @@ impl Gate {
         }
         Err(word)
     }
-
 }
 
 impl super::Gate for Gate {
@@ -227,7 +227,7 @@ impl super::Gate for Gate {
         loop {
             if word.masks() {
                 if word.permits() > 0 {
-                    word = self.settle(); // I5
+                    word = self.settle_for_answer(); // I5
                 }
                 if word.masks() {
                     self.touch();
@@ -245,7 +245,7 @@ impl super::Gate for Gate {
     fn available(&self) -> usize {
         let mut word = self.look();
         if word.masks() && word.permits() > 0 {
-            word = self.settle(); // I5
+            word = self.settle_for_answer(); // I5
         }
         if word.masks() { 0 } else { word.permits() }
     }
@@ -256,27 +256,29 @@ impl super::Gate for Gate {
     }
 
     fn close(&self) {
+        let mut panics = Panics::new();
         let mut word = self.look();
         loop {
             if word.is_closed() {
                 self.touch();
-                return;
+                break;
             }
             if !word.is_queued() {
                 match self.exchange(word, word.with(CLOSED)) {
-                    Ok(()) => return, // C1
+                    Ok(()) => break, // C1
                     Err(now) => word = now,
                 }
                 continue;
             }
             // C2
             if let Ok(locked) = self.lock(0, |word| (word.is_closed() || !word.is_queued()).then_some(())) {
-                if self.close_and_wake(locked) {
-                    return;
+                if self.close_and_wake(locked, &mut panics) {
+                    break;
                 }
             }
             word = self.look();
         }
+        panics.resume();
     }
 
     fn waiters(&self) -> usize {
@@ -294,11 +296,10 @@ impl super::Gate for Gate {
         unsafe { self.ask(node, waker) }
     }
 
-    unsafe fn withdraw(&self, node: &Node, outcome: State) -> State {
+    unsafe fn withdraw(&self, node: &Node, outcome: State, panics: &mut Panics) -> State {
         // SAFETY: passed on.
-        unsafe { self.leave(node, outcome) }
+        unsafe { self.leave(node, outcome, panics) }
     }
-
 }
 
 impl Gate {
@@ -316,7 +317,7 @@ impl Gate {
                 if mutant::is(Mutant::AnswerInMotion) {
                     return Err(TryAcquireError::NoPermits);
                 }
-                word = self.settle(); // I5
+                word = self.settle_for_answer(); // I5
                 if word.masks() {
                     return Err(TryAcquireError::NoPermits);
                 }
@@ -328,7 +329,6 @@ impl Gate {
             }
         }
     }
-
 }
 
 impl fmt::Debug for Gate {

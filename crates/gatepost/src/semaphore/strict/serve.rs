@@ -1,8 +1,10 @@
 //! Serving the queue: steps U, S and C2 to C4 of the protocol (see the head of [`super`]).
 //!
 //! # Panicking wakers
-//! A waker may panic in U4, and U5 must come all the same. With `std`, [`Panics`] catches each and the first is resumed
-//! after the last U5. Without, the rest of the batch is woken by its destructor and U5 is paid by that of [`Debt`].
+//! A waker may panic in U4, and U5 must come all the same, and so must the rest of what the caller came for: a deposit, a
+//! close, the return of a grant. With `std`, [`Panics`] catches each, and the first is resumed when the caller is done.
+//! Without, the rest of the batch is woken by its destructor and U5 is paid by that of [`Debt`]; a close in several
+//! batches, and a deposit over MAX_PERMITS, may be cut short by the panic.
 
 use super::{CLOSED, Gate, LOCKED, QUEUED, Word};
 use crate::sys::atomic::{AcqRel, Relaxed};
@@ -37,41 +39,41 @@ impl Gate {
         }
     }
 
-    /// U, with U5 until nobody is owed. `word` is as the holder last examined it.
+    /// U, with U5 until nobody is owed. `word` is as the holder last examined it. The last thing that its caller does.
     #[cold]
     pub(crate) fn serve_and_wake(&self, word: Word) {
-        self.serve_and_wake_with(word, &mut WakeBatch::new());
+        let mut panics = Panics::new();
+        self.serve_and_wake_with(word, &mut WakeBatch::new(), &mut panics);
+        panics.resume();
     }
 
-    /// The same; wakers that are in `batch` already go first.
-    pub(super) fn serve_and_wake_with(&self, word: Word, batch: &mut WakeBatch) {
+    /// The same for a caller that has more to do; wakers that are in `batch` already go first.
+    pub(super) fn serve_and_wake_with(&self, word: Word, batch: &mut WakeBatch, panics: &mut Panics) {
         let unlocked = self.serve(word, Closing::No, batch);
-        self.pay(unlocked, batch);
+        self.pay(unlocked, batch, panics);
     }
 
     /// U4 and U5 for an unlock, and for those that follow.
-    fn pay(&self, mut unlocked: Unlocked, batch: &mut WakeBatch) {
-        let mut panics = Panics::new();
+    fn pay(&self, mut unlocked: Unlocked, batch: &mut WakeBatch, panics: &mut Panics) {
         loop {
             let owing = matches!(unlocked, Unlocked::Owing) && !mutant::is(Mutant::DebtUnpaid);
             let debt = Debt { gate: self, owing };
-            batch.wake_all(&mut panics); // U4
+            batch.wake_all(panics); // U4
             core::mem::forget(debt);
             if !owing {
-                break;
+                return;
             }
             match self.try_lock() {
                 Some(word) => unlocked = self.serve(word, Closing::No, batch), // U5
-                None => break,
+                None => return,
             }
         }
-        panics.resume();
     }
 
     /// S: serves until the word is settled, and returns it. After it QUEUED means that the front does not fit.
     #[cold]
     #[inline(never)]
-    pub(super) fn settle(&self) -> Word {
+    pub(super) fn settle(&self, panics: &mut Panics) -> Word {
         loop {
             let word = match self.lock(0, |word| (!word.is_queued()).then_some(word)) {
                 Ok(locked) => locked,
@@ -79,21 +81,30 @@ impl Gate {
             };
             let mut batch = WakeBatch::new();
             let unlocked = self.serve(word, Closing::No, &mut batch);
-            self.pay(unlocked, &mut batch);
+            self.pay(unlocked, &mut batch, panics);
             if let Unlocked::Clean(word) = unlocked {
                 return word;
             }
         }
     }
 
+    /// S, for an answer: nothing has been changed for its caller yet, who may be unwound.
+    #[cold]
+    pub(super) fn settle_for_answer(&self) -> Word {
+        let mut panics = Panics::new();
+        let word = self.settle(&mut panics);
+        panics.resume();
+        word
+    }
+
     /// C3, C4, and U for those who are left. Returns whether the semaphore is closed: if more fronts fit than one hold of
     /// the lock may serve, they have been served, and the closer must begin again.
-    pub(super) fn close_and_wake(&self, word: Word) -> bool {
+    pub(super) fn close_and_wake(&self, word: Word, panics: &mut Panics) -> bool {
         let mut batch = WakeBatch::new();
         let unlocked = self.serve(word, Closing::Yes, &mut batch);
         // An unlock that is clean has closed. One that owes may have come before C4 or after.
         let closed = matches!(unlocked, Unlocked::Clean(_)) || self.look().is_closed();
-        self.pay(unlocked, &mut batch);
+        self.pay(unlocked, &mut batch, panics);
         closed
     }
 

@@ -1,8 +1,10 @@
 //! The traps of the protocol, each set by hand: LOCKED is taken by the test, so that the moment is exact.
 
+use crate::semaphore::policy::Gate;
 use crate::semaphore::strict::MAX_PERMITS;
 use crate::semaphore::{Acquire, Semaphore, TryAcquireError};
-use crate::wait::batch::CAPACITY;
+use crate::wait::batch::{CAPACITY, Panics};
+use crate::wait::node;
 use std::boxed::Box;
 use std::format;
 use std::future::Future;
@@ -294,4 +296,59 @@ fn t31_a_panicking_waker_during_a_panic_does_not_abort() {
     }));
     assert_eq!(*panic.unwrap_err().downcast_ref::<&str>().unwrap(), "the first");
     assert!(granted(&mut acquire));
+}
+
+/// A word in motion: `n` permits have been deposited, and nobody has served them yet.
+fn in_motion(semaphore: &Semaphore, n: usize) {
+    let locked = semaphore.gate.try_lock().expect("somebody waits, and nobody holds LOCKED");
+    semaphore.add_permits(n); // leaves: LOCKED is held
+    semaphore.gate.unlock_unserved(locked);
+}
+
+fn panicking_waker() -> Waker {
+    Waker::from(Arc::new(Counting { woken: AtomicUsize::new(0), panic_at: 1 }))
+}
+
+#[test]
+fn a_time_out_is_exact() {
+    let semaphore = Semaphore::new(0);
+    let mut first = queued(&semaphore, 1);
+    let mut second = queued(&semaphore, 1);
+    in_motion(&semaphore, 2);
+    // SAFETY: the owner of a node that has joined; its future does not look before this returns.
+    let state = unsafe { semaphore.gate.withdraw(second.0.node(), node::TIMED_OUT, &mut Panics::new()) };
+    assert_eq!(state, node::GRANTED, "its permit has been there since before it gave up");
+    assert!(granted(&mut first) && granted(&mut second));
+}
+
+#[test]
+fn a_foreign_panic_keeps_no_close_from_closing() {
+    let semaphore = Semaphore::new(0);
+    let waker = panicking_waker();
+    let mut all: Vec<_> = (0..2 * CAPACITY).map(|_| Box::pin(semaphore.acquire())).collect();
+    for acquire in &mut all {
+        assert!(acquire.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    in_motion(&semaphore, CAPACITY + 1); // more fit than a batch: it is woken before the semaphore is closed
+    assert!(std::panic::catch_unwind(|| semaphore.close()).is_err());
+    assert!(semaphore.is_closed());
+    let mut cx = Context::from_waker(Waker::noop());
+    let served = all.iter_mut().filter_map(|acquire| match acquire.as_mut().poll(&mut cx) {
+        Poll::Ready(result) => result.ok().map(|permit| permit.forget()),
+        Poll::Pending => panic!("pending after close"),
+    });
+    assert_eq!(served.count(), CAPACITY + 1);
+}
+
+#[test]
+fn a_foreign_panic_loses_no_release() {
+    let semaphore = Semaphore::new(0);
+    let waker = panicking_waker();
+    let mut acquire = Box::pin(semaphore.acquire());
+    assert!(acquire.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    in_motion(&semaphore, MAX_PERMITS);
+    // One too many, until the waiter has been served; its waker panics.
+    assert!(std::panic::catch_unwind(|| semaphore.add_permits(1)).is_err());
+    assert!(granted(&mut acquire));
+    assert_eq!(semaphore.available_permits(), MAX_PERMITS);
 }
