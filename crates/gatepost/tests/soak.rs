@@ -67,7 +67,9 @@ impl Round {
         let n = random.below(self.permits + 1);
         let semaphore = &self.semaphore;
         let outcome = match random.below(8) {
-            0 => semaphore.try_acquire_n(n).map_err(|error| if error.is_closed() { WaitError::Closed } else { WaitError::TimedOut }),
+            0 => semaphore
+                .try_acquire_n(n)
+                .map_err(|error| if error.is_closed() { WaitError::Closed } else { WaitError::TimedOut }),
             1 => semaphore.acquire_n(n).wait().map_err(WaitError::from),
             2 => semaphore.acquire_n(n).wait_timeout(Duration::from_nanos(random.below(50_000) as u64)),
             3 => semaphore.acquire_n(n).wait_interruptible(interrupter),
@@ -82,7 +84,8 @@ impl Round {
             }
             5 => {
                 // A resize: what is free goes and comes back.
-                let forgotten = if random.below(2) == 0 { semaphore.forget_permits(n) } else { semaphore.drain_permits() };
+                let forgotten =
+                    if random.below(2) == 0 { semaphore.forget_permits(n) } else { semaphore.drain_permits() };
                 semaphore.add_permits(forgotten);
                 return true;
             }
