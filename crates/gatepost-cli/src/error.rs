@@ -1,0 +1,209 @@
+//! Every reason why a run cannot go on. Each text says what was asked, what was there, and what to do.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// Why Gatepost gives up: exit status 125.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Nothing stands where the command should be.
+    #[error("there is no command before `:::`; write `gatepost each -- CMD [ARG]... ::: ITEM...`")]
+    NoCommand,
+    /// The items are given twice.
+    #[error(
+        "the items follow `:::`, so {other} has nothing to read; give one of the two (an item that is itself `:::` can \
+         be given on standard input)"
+    )]
+    TwoSources {
+        /// What else was given.
+        other: &'static str,
+    },
+    /// The file of items cannot be opened.
+    #[error("cannot open {path:?}: {source}; give --file a readable file, or leave it out to read standard input")]
+    OpenItems {
+        /// The file that was named.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Reading the items failed under way.
+    #[error("cannot read items from {name}: {source}; the items before this point were run, the others were not")]
+    ReadItems {
+        /// The file, or "standard input".
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An item is longer than any argument list.
+    #[error(
+        "item {number} is longer than {most} bytes, which no argument list can hold; if the items \
+         end in NUL and not in a newline, say so with -0"
+    )]
+    ItemTooLong {
+        /// The item's number, from 1.
+        number: u64,
+        /// The greatest length taken.
+        most: usize,
+    },
+    /// An item holds a NUL byte.
+    #[error(
+        "{item} holds a NUL byte, which no argument can; if the items end in NUL and not in a newline, say so with -0"
+    )]
+    ItemHasNul {
+        /// The item.
+        item: Named,
+    },
+    /// The command asks for a column that the item has not.
+    #[error(
+        "{item} has {there} tab-separated column(s) and the command asks for {{{wanted}}}; add the \
+         column, or write \\{{{wanted}}} if the braces are meant literally"
+    )]
+    MissingColumn {
+        /// The item.
+        item: Named,
+        /// The column in the command.
+        wanted: usize,
+        /// How many there are.
+        there: usize,
+    },
+    /// `--weigh column:K` finds no whole number in column K.
+    #[error("{item} has no weight: column {column} is {found}; --weigh column:{column} needs a whole number there")]
+    NotAWeight {
+        /// The item.
+        item: Named,
+        /// The column asked for.
+        column: usize,
+        /// What is there: a quoted text, or "missing".
+        found: String,
+    },
+    /// `--weigh size:…` cannot learn the size of the file.
+    #[error("{item} cannot be weighed: {reason}; --weigh size:… needs every item to be the path of a regular file")]
+    NoSize {
+        /// The item.
+        item: Named,
+        /// What the system said, or what is there instead of a file.
+        reason: String,
+    },
+    /// The item is heavier than the limit.
+    #[error(
+        "{item} weighs {weight} and the limit is {limit}, so it could never start; raise --limit to {weight}, or give \
+         --clamp to let it run alone"
+    )]
+    OverLimit {
+        /// The item.
+        item: Named,
+        /// Its weight.
+        weight: usize,
+        /// The limit of the run.
+        limit: usize,
+    },
+    /// The system refuses to start anything.
+    #[error("{item} cannot be started: {reason}")]
+    CannotSpawn {
+        /// The item.
+        item: Named,
+        /// What stood in the way, and what to do about it.
+        reason: String,
+    },
+    /// Watching a job failed.
+    #[error("lost sight of {item}: {source}; it was killed, and nothing more is started")]
+    Watch {
+        /// The item.
+        item: Named,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The temporary file for a large output cannot be written.
+    #[error(
+        "cannot keep the output of {item} in a temporary file in {directory:?}: {source}; make room \
+         there, or set TMPDIR to a directory that has it"
+    )]
+    Spill {
+        /// The item.
+        item: Named,
+        /// Where the file would be.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The log file cannot be created or written.
+    #[error("cannot write the log {path:?}: {source}; give --log a file in a writable directory that has room")]
+    Log {
+        /// The file that was named.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Standard output takes no more.
+    #[error("cannot write the output: {source}; make room where standard output and standard error go, and run again")]
+    Output {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A pipe, a thread or a signal handler could not be set up.
+    #[error("cannot set up the run: {source}; raise `ulimit -n` and `ulimit -u`, or lower --limit")]
+    SetUp {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `gatepost man` was asked for a command that there is not.
+    #[error("there is no command {name:?} to describe; `gatepost --help` lists the commands")]
+    NoSuchPage {
+        /// The name given.
+        name: String,
+    },
+}
+
+/// An item in a message: its number, and as much of its text as helps to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    number: u64,
+    text: String,
+}
+
+/// The longest item that is shown whole, in characters.
+const SHOWN: usize = 80;
+
+impl Named {
+    /// Names item `number`, whose text is `item`.
+    pub(crate) fn new(number: u64, item: &OsStr) -> Self {
+        Self { number, text: quoted(item.as_bytes()) }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {} ({})", self.number, self.text)
+    }
+}
+
+/// `bytes` in quotes, escaped so that they cannot move a terminal's cursor, and cut to [`SHOWN`] characters.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    // A character has at most four bytes: cut first, so that a huge item costs little to name.
+    let head = &bytes[..bytes.len().min(4 * (SHOWN + 1))];
+    let text = String::from_utf8_lossy(head);
+    let shown: String = text.chars().take(SHOWN).collect();
+    let dots = if shown.len() < text.len() || head.len() < bytes.len() { "…" } else { "" };
+    format!("{shown:?}{dots}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_named_with_its_number_and_escaped() {
+        let item = Named::new(3, OsStr::from_bytes(b"a\x1b[2Jb\xff"));
+        assert_eq!(item.to_string(), "item 3 (\"a\\u{1b}[2Jb\u{fffd}\")");
+    }
+
+    #[test]
+    fn a_long_item_is_cut() {
+        let text = quoted("é".repeat(5000).as_bytes());
+        assert_eq!(text, format!("\"{}\"…", "é".repeat(SHOWN)));
+        assert_eq!(quoted(b"short"), "\"short\"");
+    }
+}
