@@ -11,6 +11,7 @@
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
+    target_pointer_width = "64",
     not(all(test, any(loom, shuttle)))
 ))]
 #[path = "linux.rs"]
@@ -19,6 +20,7 @@ mod backend;
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
+    target_pointer_width = "64",
     not(all(test, any(loom, shuttle)))
 )))]
 #[path = "table.rs"]
