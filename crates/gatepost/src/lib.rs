@@ -14,7 +14,6 @@ pub use semaphore::{Acquire, AcquireError, Policy, Semaphore, SemaphorePermit, S
 pub use semaphore::{AcquireOwned, OwnedSemaphorePermit, PollSemaphore};
 #[cfg(feature = "std")]
 pub use semaphore::{WaitError, WaitOptions};
-#[cfg(not(feature = "std"))]
 pub use sys::platform;
 #[cfg(feature = "std")]
 pub use wait::interrupt::Interrupter;

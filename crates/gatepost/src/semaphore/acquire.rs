@@ -32,6 +32,9 @@ use {
     std::time::{Duration, Instant},
 };
 
+/// What a poll or a wait of an acquisition says that has handed out its outcome.
+const DONE: &str = "an acquisition was polled, or waited for, after it was done";
+
 /// An acquisition in progress.
 pub(crate) struct Acquiring<H: Handle> {
     node: Node,
@@ -75,17 +78,19 @@ impl<H: Handle> Acquiring<H> {
     /// Hands out an outcome.
     #[inline(always)]
     fn finish<E>(self: Pin<&mut Self>, outcome: Result<(), E>) -> Result<Held<H>, E> {
-        self.node.set_phase(Phase::Done);
-        let n = self.node.need();
-        // SAFETY: `handle` is not pinned: nothing points at it, and it is moved only here.
-        let handle = unsafe { &mut self.get_unchecked_mut().handle }.take();
+        // SAFETY: neither `operation` nor `handle` is pinned: nothing points at them. The node stays where it is.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.operation.end(); // the subscriber's code: the permits are still the future's
+        this.node.set_phase(Phase::Done);
+        let n = this.node.need();
+        let handle = this.handle.take();
         outcome.map(|()| Held::new(handle.expect("an acquisition that is not done has its semaphore"), n))
     }
 
     #[inline(always)]
+    #[track_caller]
     fn handle(&self) -> &H {
-        // `Done` is the one phase without, and each entry has looked at the phase or panics here.
-        self.handle.as_ref().expect("an acquisition is polled or waited for only until it is done")
+        self.handle.as_ref().expect(DONE)
     }
 
     #[inline(always)]
@@ -93,7 +98,8 @@ impl<H: Handle> Acquiring<H> {
         let semaphore = self.handle().semaphore();
         let outcome = self.operation.poll(&semaphore.resource, self.node.need(), || match self.node.phase() {
             Phase::New => self.poll_first(semaphore, cx),
-            _ => self.poll_again(semaphore, cx),
+            Phase::Waiting => self.poll_again(semaphore, cx),
+            Phase::Done => panic!("{DONE}"),
         });
         outcome.map(|outcome| self.finish(outcome))
     }
@@ -140,6 +146,7 @@ impl<H: Handle> Acquiring<H> {
     pub(crate) fn wait(self: Pin<&mut Self>, options: WaitOptions<'_>) -> Result<Held<H>, WaitError> {
         coop::assert_may_block();
         let semaphore = self.handle().semaphore();
+        assert!(self.node.phase() != Phase::Done, "{DONE}");
         let mut outcome = Err(WaitError::Closed);
         let _ = self.operation.poll(&semaphore.resource, self.node.need(), || {
             outcome = self.wait_for_outcome(semaphore, options);
@@ -208,14 +215,17 @@ impl<H: Handle> Acquiring<H> {
                 // SAFETY: as above.
                 End::Interrupted => unsafe { gate.withdraw(&self.node, node::INTERRUPTED, &mut panics) },
             };
+            if state != node::GRANTED {
+                self.node.set_phase(Phase::Done); // whatever unwinds below
+            }
+            if state == node::INTERRUPTED {
+                interrupt.inspect(|i| i.consume());
+            }
             panics.resume(); // what was granted is given back by dropping `self`
             match state {
                 node::GRANTED => Ok(()), // free permits win, even over a deadline or an interrupt at the same instant
                 node::TIMED_OUT => Err(WaitError::TimedOut),
-                node::INTERRUPTED => {
-                    interrupt.inspect(|i| i.consume());
-                    Err(WaitError::Interrupted)
-                }
+                node::INTERRUPTED => Err(WaitError::Interrupted),
                 _ => Err(WaitError::Closed),
             }
         })
@@ -237,13 +247,26 @@ impl<H: Handle> Acquiring<H> {
     fn abandon(&self) {
         let semaphore = self.handle().semaphore();
         let mut panics = Panics::new();
+        let give_back = GiveBack { gate: &semaphore.gate, node: &self.node };
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant, which ends this at once).
-        let outcome = unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED, &mut panics) };
-        if outcome == node::GRANTED && !mutant::is(Mutant::GrantLost) {
-            // Granted, and nobody looked: whoever is next shall have them (T19).
-            panics.catch(|| semaphore.gate.release(self.node.need()));
-        }
+        unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED, &mut panics) };
+        panics.catch(|| drop(give_back));
         panics.resume();
+    }
+}
+
+/// Granted, and nobody looked: whoever is next shall have the permits (T19). A destructor, since without `std` the panic
+/// of a waker may unwind out of the withdrawal.
+struct GiveBack<'a, G: Gate> {
+    gate: &'a G,
+    node: &'a Node,
+}
+
+impl<G: Gate> Drop for GiveBack<'_, G> {
+    fn drop(&mut self) {
+        if self.node.state() == node::GRANTED && !mutant::is(Mutant::GrantLost) {
+            self.gate.release(self.node.need());
+        }
     }
 }
 
@@ -273,12 +296,13 @@ impl<'i> WaitOptions<'i> {
         Self { deadline: None, interrupter: None }
     }
 
-    /// Gives up after `timeout` from now. One that is too long for the clock ([`Duration::MAX`], say) is none.
+    /// Gives up after `timeout` from now, instead of at a deadline set before. One that is too long for the clock
+    /// ([`Duration::MAX`], say) is none.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { deadline: Instant::now().checked_add(timeout), ..self }
     }
 
-    /// Gives up at `deadline`.
+    /// Gives up at `deadline`, instead of at one set before.
     pub const fn deadline(self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), interrupter: self.interrupter }
     }

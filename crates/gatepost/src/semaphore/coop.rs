@@ -42,9 +42,10 @@ mod imp {
     /// Panics where Tokio's own blocking methods do, and with their words.
     #[track_caller]
     pub(crate) fn assert_may_block() {
-        // Tokio does not say whether it would panic except by doing it. Many may hold this lock at once.
-        static PROBE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
-        drop(PROBE.blocking_read());
+        // Tokio does not say whether it would panic except by doing it. A lock of this call's own, so that no two calls
+        // meet.
+        let probe = tokio::sync::RwLock::const_new(());
+        drop(probe.blocking_read());
     }
 }
 

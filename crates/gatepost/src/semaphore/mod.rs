@@ -39,6 +39,7 @@ pub use policy::{Policy, Strict};
 pub use poll::PollSemaphore;
 
 use crate::sys::const_fn;
+use crate::wait::batch::Panics;
 use acquire::Acquiring;
 #[cfg(feature = "alloc")]
 use alloc::sync::Arc;
@@ -62,7 +63,8 @@ use trace::Resource;
 ///
 /// # Memory ordering
 /// Acquiring permits, releasing, adding, forgetting and draining them, and closing are each an `AcqRel` operation on one
-/// atomic: they are totally ordered, and each synchronizes with all before it. A failed attempt,
+/// atomic: they are totally ordered, and each synchronizes with all before it. (Adding or forgetting none does nothing.) A
+/// failed attempt,
 /// [`available_permits`](Self::available_permits) and [`is_closed`](Self::is_closed) are `Acquire` loads.
 ///
 /// # Cost
@@ -75,9 +77,11 @@ use trace::Resource;
 /// being woken; the panic goes on to whoever released or closed.
 ///
 /// # Signal handlers and interrupts
-/// [`add_permits`](Self::add_permits) and dropping a permit may be called from a signal handler if every waiter is a
-/// thread: they wait for nothing. The `try_acquire` forms may have to wait for the thread that serves the queue, which a
-/// handler may have interrupted: call them there only if nobody ever waits on this semaphore.
+/// On Linux (64-bit x86, Arm and RISC-V), without the feature `tracing`, [`add_permits`](Self::add_permits) and dropping a
+/// [`SemaphorePermit`] may be called from a signal handler if every waiter is a thread and the sum stays below
+/// [`MAX_PERMITS`](Semaphore::MAX_PERMITS): they wait for nothing. Elsewhere a wake-up may take a mutex. The `try_acquire`
+/// forms may have to wait for the thread that serves the queue, which a handler may have interrupted: call them there
+/// only if nobody ever waits on this semaphore.
 ///
 /// # Examples
 /// ```
@@ -129,6 +133,7 @@ impl Semaphore {
     /// let semaphore = gatepost::Semaphore::new(3);
     /// assert_eq!(semaphore.available_permits(), 3);
     /// ```
+    #[inline]
     #[track_caller]
     pub fn new(permits: usize) -> Self {
         assert!(permits <= MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits ({MAX_PERMITS})");
@@ -191,16 +196,31 @@ impl<P: Policy> Semaphore<P> {
 
     /// Adds `n` permits. Those who wait get them first, in order; the rest is free.
     ///
-    /// Adding to a closed semaphore keeps it closed. Never blocks, and is wait-free unless it serves waiters or there are
-    /// more than 2^60 permits.
+    /// Adding to a closed semaphore keeps it closed. Wait-free unless it serves waiters, or `n` or the permits are
+    /// astronomical (2^32 and 2^60; on 32 bits 2^16 and 2^28). It never waits for another thread, unless the sum exceeds
+    /// [`MAX_PERMITS`](Semaphore::MAX_PERMITS) and somebody waits, whom it must serve first.
     ///
     /// # Panics
     /// If there would be more than [`MAX_PERMITS`](Semaphore::MAX_PERMITS) free permits. Nothing has changed then.
     #[inline]
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
-        self.gate.release(n);
-        self.resource.added(n);
+        self.put_back(n);
+    }
+
+    /// Gives permits to the gate, and reports it. Whoever panics meanwhile, a waker or the subscriber, keeps neither from
+    /// being done; too many permits panic before anything is.
+    #[inline(always)]
+    #[track_caller]
+    fn put_back(&self, n: usize) {
+        if trace::ENABLED {
+            let mut panics = Panics::new();
+            self.gate.release_with(n, &mut panics);
+            panics.catch(|| self.resource.added(n));
+            panics.resume();
+        } else {
+            self.gate.release(n);
+        }
     }
 
     /// Removes up to `n` free permits for good and returns how many. What is kept for waiters is not touched, nor what is
@@ -230,7 +250,8 @@ impl<P: Policy> Semaphore<P> {
     /// Closes the semaphore: no more permits are given out, and everybody who waits for one gets an error. Whoever could
     /// have been served before gets its permits still. Permits in use stay valid, and may be given back. Idempotent.
     ///
-    /// When this returns, no acquisition waits any more: whatever is polled from then on is ready.
+    /// When this returns, whatever is polled is ready, and every thread that waits has been told, or is being told by a
+    /// thread that serves the queue just now.
     ///
     /// # Examples
     /// ```

@@ -4,7 +4,7 @@
 
 use super::Semaphore;
 use super::handle::Handle;
-use super::policy::{Gate, Policy, Strict};
+use super::policy::{Policy, Strict};
 use core::fmt;
 
 /// Permits and the semaphore they go back to.
@@ -45,9 +45,7 @@ impl<H: Handle> Held<H> {
 impl<H: Handle> Drop for Held<H> {
     #[inline(always)]
     fn drop(&mut self) {
-        let semaphore = self.handle.semaphore();
-        semaphore.gate.release(self.permits);
-        semaphore.resource.added(self.permits);
+        self.handle.semaphore().put_back(self.permits);
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) mod sealed {
 
 /// What the typed faces need of a policy. Blocking and async, borrowed and owned, one and many all come down to this.
 pub trait Gate: Send + Sync {
-    /// Takes `n` permits if they are free for a newcomer; a single look, no lock. `Pending`: it would have to wait, or
+    /// Takes `n` permits if they are free for a newcomer; no lock. `Pending`: it would have to wait, or
     /// somebody must settle the word first.
     fn try_take(&self, n: usize) -> Poll<Result<(), AcquireError>>;
 
@@ -48,6 +48,13 @@ pub trait Gate: Send + Sync {
     /// If there would be more than `MAX_PERMITS`; nothing has changed then.
     #[track_caller]
     fn release(&self, n: usize);
+
+    /// The same for a caller that has more to do: the panics of wakers are its to resume.
+    ///
+    /// # Panics
+    /// As [`release`](Self::release).
+    #[track_caller]
+    fn release_with(&self, n: usize, panics: &mut Panics);
 
     /// Removes up to `n` free permits for good and returns how many.
     fn forget(&self, n: usize) -> usize;

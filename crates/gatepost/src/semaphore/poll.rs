@@ -33,8 +33,9 @@ use core::task::{Context, Poll, ready};
 /// ```
 pub struct PollSemaphore<P: Policy = Strict> {
     semaphore: Arc<Semaphore<P>>,
-    acquiring: Option<Pin<Box<AcquireOwned<P>>>>,
-    /// `acquiring` is in progress, for this many permits. Otherwise its box waits for the next.
+    /// The box of the acquisition in progress, kept for the next.
+    acquiring: Option<Pin<Box<Option<AcquireOwned<P>>>>>,
+    /// How many permits it asks for; `None` if there is none in progress.
     asked: Option<u32>,
 }
 
@@ -73,7 +74,7 @@ impl<P: Policy> PollSemaphore<P> {
     /// If `permits` exceeds [`Semaphore::MAX_PERMITS`].
     pub fn poll_acquire_many(&mut self, cx: &mut Context<'_>, permits: u32) -> Poll<Option<OwnedSemaphorePermit<P>>> {
         if self.asked != Some(permits) {
-            self.asked = None;
+            self.give_up();
             if self.acquiring.is_none() {
                 // The first time: no allocation if the permits are free.
                 match self.clone_inner().try_acquire_many_owned(permits) {
@@ -84,15 +85,23 @@ impl<P: Policy> PollSemaphore<P> {
             }
             let next = self.clone_inner().acquire_many_owned(permits);
             match &mut self.acquiring {
-                Some(boxed) => boxed.set(next),
-                None => self.acquiring = Some(Box::pin(next)),
+                Some(boxed) => boxed.set(Some(next)),
+                None => self.acquiring = Some(Box::pin(Some(next))),
             }
             self.asked = Some(permits);
         }
-        let acquiring = self.acquiring.as_mut().expect("an acquisition was just begun, or is in progress");
-        let result = ready!(acquiring.as_mut().poll(cx));
-        self.asked = None;
+        let acquiring = self.acquiring.as_mut().and_then(|boxed| boxed.as_mut().as_pin_mut());
+        let result = ready!(acquiring.expect("an acquisition was just begun, or is in progress").poll(cx));
+        self.give_up(); // it is done
         Poll::Ready(result.ok())
+    }
+
+    /// Drops the acquisition in progress, if there is one, and keeps its box.
+    fn give_up(&mut self) {
+        self.asked = None;
+        if let Some(boxed) = &mut self.acquiring {
+            boxed.set(None);
+        }
     }
 
     /// See [`Semaphore::available_permits`].

@@ -16,6 +16,7 @@
 
 #[cfg(feature = "tracing")]
 mod imp {
+    use crate::wait::batch::Panics;
     use core::task::Poll;
     use tracing::{Span, trace, trace_span};
 
@@ -96,6 +97,14 @@ mod imp {
     }
 
     impl Operation {
+        /// Closes the spans, which runs the subscriber, while a panic of its does no harm yet.
+        pub(crate) fn end(&mut self) {
+            let mut panics = Panics::new();
+            panics.catch(|| self.poll = Span::none());
+            panics.catch(|| self.operation = Span::none());
+            panics.resume();
+        }
+
         /// Runs one poll. What it obtained is reported before this returns.
         pub(crate) fn poll<E>(
             &self,
@@ -162,6 +171,9 @@ mod imp {
     pub(crate) struct Operation;
 
     impl Operation {
+        #[inline(always)]
+        pub(crate) fn end(&mut self) {}
+
         #[inline(always)]
         pub(crate) fn poll<E>(
             &self,

@@ -32,7 +32,6 @@ pub(crate) mod cpus;
 #[cfg(feature = "std")]
 pub(crate) mod futex;
 pub(crate) mod mutant;
-#[cfg(not(feature = "std"))]
 pub mod platform;
 
 /// One turn of a spin loop.

@@ -1,4 +1,5 @@
-//! What a kernel or a bare-metal program tells the library when there is no `std`.
+//! What a kernel or a bare-metal program tells the library when there is no `std`. (With the feature `std`, which another
+//! crate may have turned on, a platform can be installed and is not asked.)
 //!
 //! The queue lock is held for at most 32 nodes and never while user code runs, but somebody may have to wait for it. With
 //! `std` a thread sleeps for it; without, it calls [`Platform::relax`], and the holder runs between [`Platform::enter`]
@@ -31,10 +32,12 @@ impl core::fmt::Display for AlreadyInstalled {
 
 impl core::error::Error for AlreadyInstalled {}
 
+#[cfg_attr(feature = "std", allow(dead_code))]
 static SPIN: Platform = Platform { relax: |_| core::hint::spin_loop(), enter: || 0, exit: |_| () };
 static INSTALLED: AtomicPtr<Platform> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Installs the platform for the rest of the program. Without one, waiting for the queue lock spins and nothing forbids
+/// Installs the platform for the rest of the program, before the first semaphore is used: a lock taken before is given
+/// back after, and [`exit`](Platform::exit) would be called without its `enter`. Without a platform, waiting for the queue lock spins and nothing forbids
 /// preemption.
 ///
 /// # Errors
@@ -48,6 +51,7 @@ pub fn install(platform: &'static Platform) -> Result<(), AlreadyInstalled> {
     }
 }
 
+#[cfg_attr(feature = "std", allow(dead_code))]
 pub(crate) fn current() -> &'static Platform {
     // ORDERING: Acquire pairs with the Release in `install`.
     let installed = INSTALLED.load(Ordering::Acquire);

@@ -112,14 +112,22 @@ impl Panics {
     /// Resumes the first panic. If this thread is unwinding already (a permit dropped by a panic woke somebody whose
     /// waker panics), two panics would abort the process: the panic hook has reported this one, and it ends here.
     #[inline]
-    pub(crate) fn resume(self) {
+    pub(crate) fn resume(#[allow(unused_mut)] mut self) {
         #[cfg(feature = "std")]
-        if let Some(panic) = self.first {
+        if let Some(panic) = self.first.take() {
             if std::thread::panicking() {
                 core::mem::forget(panic);
             } else {
                 std::panic::resume_unwind(panic);
             }
         }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Drop for Panics {
+    fn drop(&mut self) {
+        // Not resumed: a graver panic unwinds. To drop the payload would run the user's code in the middle of that.
+        core::mem::forget(self.first.take());
     }
 }

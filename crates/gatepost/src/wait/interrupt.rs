@@ -25,7 +25,8 @@ use core::ptr;
 /// at once, or that was granted its permits before it noticed the interrupt, succeeds and leaves the interrupt pending.
 ///
 /// # Panics
-/// One interrupter serves one wait at a time: a second wait that would block with it panics.
+/// One interrupter serves one wait at a time: a second wait that would block with it panics. (Not while an interrupt is
+/// pending: then it may take the interrupt of the first.)
 ///
 /// # Memory ordering
 /// What happened before [`interrupt`](Self::interrupt) is visible to the wait that it ends.
@@ -78,6 +79,7 @@ impl Interrupter {
     }
 
     /// Whether an interrupt is pending.
+    #[inline]
     pub fn is_pending(&self) -> bool {
         // ORDERING: Acquire pairs with the Release of `interrupt`.
         self.state.load(Acquire) == pending()
@@ -100,6 +102,10 @@ impl Default for Interrupter {
         Self::new()
     }
 }
+
+// One atomic: there is no state in between for a panic to show.
+impl core::panic::UnwindSafe for Interrupter {}
+impl core::panic::RefUnwindSafe for Interrupter {}
 
 impl fmt::Debug for Interrupter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,9 +15,10 @@
 //! One parker for each thread is enough, even if a wait runs the user's code and that waits too: the inner wait may eat a
 //! token of the outer one, but tokens come after outcomes, and the outer loop looks at its outcome before it parks.
 //!
-//! `unpark` is one RMW and at most one system call, takes no lock, and may be called from a signal handler.
+//! `unpark` is one RMW and at most one system call. Where the system has a futex it takes no lock and may be called from a
+//! signal handler.
 
-use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed};
+use crate::sys::atomic::{Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::const_fn;
 use crate::sys::futex;
 use core::cell::Cell;
@@ -65,22 +66,21 @@ impl Parker {
 
     /// Sleeps until a token is there, the deadline has come, or for no reason. Takes the token if there is one.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
-        // ORDERING: Acquire pairs with the Release of `unpark`: what came before the wake-up is seen.
-        if self.state.compare_exchange(EMPTY, PARKED, Acquire, Acquire).is_ok() {
+        if self.state.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed).is_ok() {
             match deadline {
                 None => futex::wait(&self.state, PARKED, None),
                 // Rounded up by the kernel; a deadline in the past returns at once.
                 Some(at) => futex::wait(&self.state, PARKED, Some(at.saturating_duration_since(Instant::now()))),
             }
         }
-        // ORDERING: Acquire, as above, for a token that came while asleep.
+        // ORDERING: Acquire pairs with the Release of `unpark`: what came before the wake-up is seen.
         self.state.swap(EMPTY, Acquire);
     }
 
     /// Leaves a token and wakes the thread if it is parked.
     pub(crate) fn unpark(&self) {
-        // ORDERING: Release pairs with the Acquires of `park`; Acquire, so that nothing of the wake-up moves up.
-        if self.state.swap(NOTIFIED, AcqRel) == PARKED {
+        // ORDERING: Release pairs with the Acquires of `park`.
+        if self.state.swap(NOTIFIED, Release) == PARKED {
             futex::wake_one(&self.state);
         }
     }

@@ -39,7 +39,7 @@ pub(crate) enum End {
     Interrupted,
 }
 
-/// Waits for `node`'s outcome. `ahead` is the number of waiters before it.
+/// Waits for `node`'s outcome. `ahead` is about the number of waiters before it, or more.
 pub(crate) fn wait_for_outcome(
     node: &Node,
     parker: &'static Parker,

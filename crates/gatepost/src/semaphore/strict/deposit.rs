@@ -14,11 +14,18 @@ impl Gate {
     #[track_caller]
     pub(super) fn release_slow(&self, n: usize) {
         let mut panics = Panics::new();
+        self.release_slow_with(n, &mut panics);
+        panics.resume();
+    }
+
+    /// The same for a caller that has more to do.
+    #[track_caller]
+    pub(super) fn release_slow_with(&self, n: usize, panics: &mut Panics) {
         let mut word = Word(self.word.load(Relaxed));
         loop {
             if n > MAX_PERMITS - word.permits() {
-                match self.release_over(n, &mut panics) {
-                    None => break,
+                match self.release_over(n, panics) {
+                    None => return,
                     Some(now) => word = now,
                 }
                 continue;
@@ -26,38 +33,47 @@ impl Gate {
             let serving = word.wants_server();
             let next = if serving { word.plus(n).with(LOCKED) } else { word.plus(n) };
             if !serving && word.takes_blindly(n) {
-                self.deposit(n);
-                break;
+                return self.deposit_with(n, panics);
             }
             let locked = if serving { self.try_exchange_locked(word, next) } else { self.exchange(word, next) };
             match locked {
                 Ok(()) => {
                     if serving {
-                        self.serve_and_wake_with(next, &mut WakeBatch::new(), &mut panics); // D2 and D3 in one
+                        self.serve_and_wake_with(next, &mut WakeBatch::new(), panics); // D2 and D3 in one
                     }
-                    break;
+                    return;
                 }
                 // Contended: where adding blindly is safe the deposit is wait-free.
-                Err(now) if now.takes_blindly(n) => {
-                    self.deposit(n);
-                    break;
-                }
+                Err(now) if now.takes_blindly(n) => return self.deposit_with(n, panics),
                 Err(now) => word = now,
             }
         }
-        panics.resume();
     }
 
     /// D2 by addition, and D3. `n` fits whatever others add meanwhile ([`Word::takes_blindly`]).
     #[inline(always)]
     pub(super) fn deposit(&self, n: usize) {
+        if self.add(n).wants_server() {
+            self.serve_if_unlocked();
+        }
+    }
+
+    /// The same for a caller that has more to do.
+    fn deposit_with(&self, n: usize, panics: &mut Panics) {
+        if self.add(n).wants_server() {
+            if let Some(word) = self.try_lock() {
+                self.serve_and_wake_with(word, &mut WakeBatch::new(), panics);
+            }
+        }
+    }
+
+    /// D2. Returns the word that it found.
+    #[inline(always)]
+    fn add(&self, n: usize) -> Word {
         let order = if mutant::is(Mutant::ReleaseOnlyDeposit) { Release } else { AcqRel };
         // ORDERING: AcqRel: Release pairs with the Acquire of whoever takes these permits; Acquire, so that a release
         // also comes after every acquisition before it (T43, T44).
-        let before = Word(self.word.fetch_add(n * ONE, order));
-        if before.wants_server() {
-            self.serve_if_unlocked();
-        }
+        Word(self.word.fetch_add(n * ONE, order))
     }
 
     /// D where the sum would exceed MAX_PERMITS. It still fits if somebody waits. After S the front needs more than the

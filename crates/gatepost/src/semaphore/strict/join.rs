@@ -29,7 +29,15 @@ impl Gate {
             }
             self.take(n, word).is_ok().then_some(Poll::Ready(Ok(())))
         }) {
-            Err(answer) => answer,
+            Err(answer) => {
+                if matches!(answer, Poll::Ready(Ok(()))) {
+                    // To drop the clone is to run the user's code: until it returns, the permits are the node's.
+                    node.set_state(node::GRANTED);
+                    node.set_phase(node::Phase::Waiting);
+                }
+                drop(waker);
+                answer
+            }
             Ok(word) => {
                 // SAFETY: the node is idle, hence the caller's.
                 unsafe { node.put_waker(waker) };
@@ -117,8 +125,10 @@ impl Gate {
                         old
                     }
                 });
-                self.serve_and_wake(word);
-                drop(old); // W3
+                let mut panics = Panics::new();
+                self.serve_and_wake_with(word, &mut WakeBatch::new(), &mut panics);
+                panics.catch(|| drop(old)); // W3
+                panics.resume();
                 Self::answer(node.state())
             }
         }

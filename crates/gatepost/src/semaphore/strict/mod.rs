@@ -9,7 +9,8 @@
 //! # Protocol
 //! Steps are named; the code cites the names.
 //!
-//! **A, acquire.** A1 load the word. A2 if it admits `n` (open, not QUEUED, enough), CAS `n` away. One RMW.
+//! **A, acquire.** A1 load the word. A2 if it admits `n` (open, not QUEUED, enough), CAS `n` away. One RMW. None at all
+//! are admitted while open, queue or not: a CAS that changes nothing.
 //!
 //! **E, enqueue.** E1 CAS from not LOCKED to LOCKED|QUEUED; while waiting for that, A2 or the news of CLOSED may end it.
 //! E2 link the node, QUEUED. Then U.
@@ -29,7 +30,14 @@
 //! LOCKED, unless the outcome comes first. X2 unlink, set the outcome. Then U: the front may be another now.
 //!
 //! **C, close.** C1 if not QUEUED, one CAS sets CLOSED. C2 otherwise take LOCKED; C3 U1 and U2 for every front that fits;
-//! C4 set CLOSED by a CAS from exactly the examined word; then U, which tells the rest.
+//! C4 set CLOSED by a CAS from exactly the examined word (the same CAS as U3 if the queue is empty by then); then U, which
+//! tells the rest.
+//!
+//! **H, from the hand.** A deposit that would exceed MAX_PERMITS takes LOCKED first (unless nobody waits: that is an
+//! error). If the front does not fit, one CAS adds `n` and subtracts its need, and it is granted; then U. See [`deposit`].
+//!
+//! **F, forget.** If the word is not QUEUED, or CLOSED, a CAS takes the permits away. Otherwise S first, and none are taken
+//! if it is QUEUED still.
 //!
 //! **S, settle.** Take LOCKED and U until an unlock that does not owe, or a word without QUEUED. Its result is exact.
 //!
@@ -46,9 +54,9 @@
 //! **I3.** LOCKED is cleared only by U3, from exactly the word examined, in which the queue is empty, or the front does
 //! not fit and CLOSED is clear, or the unlocker owes.
 //!
-//! **I4.** While LOCKED is set the permits only grow, and CLOSED changes only by the holder (C4). For A2 needs not
-//! QUEUED, LOCKED implies QUEUED, and who would forget permits settles first. So what U1 found to fit still fits at U3,
-//! and granting before subtracting (U2 before U3) gives no permit twice.
+//! **I4.** While LOCKED is set only the holder sets CLOSED and, until then, takes permits away. For A2 needs not QUEUED
+//! (or takes none), LOCKED implies QUEUED, and F settles first, unless CLOSED, when fronts cost nothing. So what U1 found to
+//! fit still fits at U3, and granting before subtracting (U2 before U3) gives no permit twice.
 //!
 //! **I5.** Nobody answers "no" from a word in motion. Who reads QUEUED *and* enough permits settles first. With QUEUED
 //! and too few permits, or after S with QUEUED, "no" is exact: the queue comes first, and takes what is there or needs
@@ -57,10 +65,11 @@
 //! # Claim: no wake-up is lost
 //! At quiescence, if the queue is not empty, then the front does not fit and CLOSED is clear.
 //!
-//! *Proof.* Let the queue be non-empty and let `r` be the last RMW on the word that is not Z2 (which changes nothing).
-//! By I1 QUEUED is set; at quiescence nobody holds LOCKED. `r` is none of: A2 (it found QUEUED clear, and only E1 sets it:
-//! a later RMW); E1, D3, X1, C2, S (they take LOCKED; clearing it is a later RMW); C1 (it found QUEUED clear); C4 (LOCKED
-//! is still set). If `r` is D2, it found QUEUED set. Not LOCKED: its issuer went to D3, whose CAS either succeeded, a
+//! *Proof.* Let the queue be non-empty and let `r` be the last RMW that changed the word. (Z2, A2 of none, and F and C that
+//! find nothing to do do not.) By I1 QUEUED is set; at quiescence nobody holds LOCKED. `r` is none of: A2 (it found QUEUED
+//! clear, and only E1 sets it: a later RMW); E1, D3, X1, C2, S (they take LOCKED; clearing it is a later RMW); H, C4
+//! (LOCKED is still set); C1 (it found QUEUED clear). F found QUEUED clear, or CLOSED with QUEUED: then the queue is being
+//! told, and the last unlock before F owed, or LOCKED was set, so that a later RMW comes as for U3 below. If `r` is D2, it found QUEUED set. Not LOCKED: its issuer went to D3, whose CAS either succeeded, a
 //! later RMW, or found LOCKED, set and cleared by later RMWs, or found QUEUED clear, later again. LOCKED: clearing it is
 //! a later RMW. So `r` is U3. If it owes, its owner tried LOCKED (U5), with the same three outcomes. So it does not owe,
 //! and I3 says the claim of the examined word, which is the word of `r`. ∎
@@ -219,6 +228,12 @@ impl super::Gate for Gate {
         }
     }
 
+    fn release_with(&self, n: usize, panics: &mut Panics) {
+        if n > 0 {
+            self.release_slow_with(n, panics);
+        }
+    }
+
     fn forget(&self, n: usize) -> usize {
         if n == 0 {
             return 0;
@@ -242,6 +257,7 @@ impl super::Gate for Gate {
         }
     }
 
+    #[inline]
     fn available(&self) -> usize {
         let mut word = self.look();
         if word.masks() && word.permits() > 0 {
@@ -281,6 +297,7 @@ impl super::Gate for Gate {
         panics.resume();
     }
 
+    #[inline]
     fn waiters(&self) -> usize {
         self.waiters.load(Relaxed) as usize
     }

@@ -128,6 +128,7 @@ struct Driver<'a> {
     woken: Arc<Mutex<Vec<Id>>>,
     report: Sender<(Id, Answer)>,
     reports: Receiver<(Id, Answer)>,
+    early: BTreeMap<Id, Answer>,
     next: Id,
 }
 
@@ -181,7 +182,7 @@ impl<'a> Driver<'a> {
             Waiter::Task(acquire, _) => drop(acquire),
             Waiter::Thread(interrupter, worker) => {
                 interrupter.interrupt();
-                assert_eq!(self.reported(), (id, Answer::Left));
+                assert_eq!(self.reported_by(id), Answer::Left);
                 assert!(!interrupter.is_pending(), "consumed by the wait that it ended");
                 self.idle.push(worker);
             }
@@ -189,8 +190,14 @@ impl<'a> Driver<'a> {
         self.spec.drop_acquisition(id);
     }
 
-    fn reported(&self) -> (Id, Answer) {
-        self.reports.recv_timeout(Duration::from_secs(60)).expect("a thread that was granted or told reports")
+    /// What thread `id` reports. Others may be faster: who leaves may let the next one in before it reports.
+    fn reported_by(&mut self, id: Id) -> Answer {
+        while !self.early.contains_key(&id) {
+            let report = self.reports.recv_timeout(Duration::from_secs(60));
+            let (id, answer) = report.expect("a thread that was granted or told reports");
+            self.early.insert(id, answer);
+        }
+        self.early.remove(&id).expect("it was just there")
     }
 
     fn take(&mut self, step: Step) {
@@ -229,7 +236,6 @@ impl<'a> Driver<'a> {
             .chain(self.spec.failed.drain(..).map(|id| (id, Answer::Closed)))
             .collect();
         let mut woken = Vec::new();
-        let mut reports = BTreeMap::new();
         for &(id, answer) in &outcomes {
             match self.waiters.remove(&id).expect("an outcome is for somebody who waits") {
                 Waiter::Task(mut acquire, waker) => {
@@ -237,15 +243,12 @@ impl<'a> Driver<'a> {
                     assert_eq!(poll(&mut acquire, &waker), answer);
                 }
                 Waiter::Thread(_, worker) => {
-                    let (reported, answer) = self.reported();
-                    reports.insert(reported, answer);
+                    assert_eq!(self.reported_by(id), answer);
                     self.idle.push(worker);
                 }
             }
         }
-        for (id, answer) in reports {
-            assert!(outcomes.contains(&(id, answer)), "thread {id} reports {answer:?}: {outcomes:?}");
-        }
+        assert!(self.early.is_empty(), "threads that nobody let in: {:?}", self.early);
         assert_eq!(*self.woken.lock().unwrap(), woken, "woken, in this order, once each, and nobody else");
         self.woken.lock().unwrap().clear();
         assert_eq!(self.semaphore.num_waiters(), self.spec.queue.len());
@@ -276,6 +279,7 @@ fn run(crowd: &[usize], steps: &[Step], idle: &mut Vec<Worker>) {
         woken: Arc::default(),
         report,
         reports,
+        early: BTreeMap::new(),
         next: 0,
     };
     for (i, &n) in crowd.iter().enumerate() {

@@ -352,3 +352,59 @@ fn a_foreign_panic_loses_no_release() {
     assert!(granted(&mut acquire));
     assert_eq!(semaphore.available_permits(), MAX_PERMITS);
 }
+
+/// A waker that releases a permit when it is cloned, and panics when the clone is dropped.
+mod spiteful {
+    use super::*;
+    use std::task::{RawWaker, RawWakerVTable};
+
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| (), |_| (), |_| panic!("the clone is dropped"));
+    static GIVING: RawWakerVTable = RawWakerVTable::new(clone, |_| (), |_| (), |_| ());
+
+    fn clone(data: *const ()) -> RawWaker {
+        // SAFETY: `waker` made the pointer, from a semaphore that outlives the waker.
+        unsafe { &*data.cast::<Semaphore>() }.add_permits(1);
+        RawWaker::new(data, &VTABLE)
+    }
+
+    pub(super) fn waker(semaphore: &Semaphore) -> Waker {
+        // SAFETY: the functions keep the contract (the data is a shared reference), and the caller keeps the semaphore.
+        unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(semaphore).cast(), &GIVING)) }
+    }
+}
+
+#[test]
+fn a_panic_in_the_drop_of_a_clone_loses_no_permit() {
+    for poll_again in [false, true] {
+        let semaphore = Semaphore::new(0);
+        let waker = spiteful::waker(&semaphore);
+        let mut acquire = Box::pin(semaphore.acquire());
+        // The clone brings the permit, so it is taken instead of waiting; then the clone is dropped.
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            drop(acquire.as_mut().poll(&mut Context::from_waker(&waker)));
+        }));
+        assert!(panic.is_err());
+        if poll_again {
+            assert!(granted(&mut acquire));
+            semaphore.add_permits(1);
+        }
+        drop(acquire);
+        assert_eq!((semaphore.available_permits(), semaphore.num_waiters()), (1, 0));
+    }
+}
+
+#[test]
+fn a_wait_that_unwinds_after_its_time_out_is_done() {
+    let semaphore = Semaphore::new(0);
+    let mut first = queued(&semaphore, 9);
+    let mut behind = Box::pin(semaphore.acquire());
+    assert!(behind.as_mut().poll(&mut Context::from_waker(&panicking_waker())).is_pending());
+    in_motion(&semaphore, 1);
+    // The front, of 9, gives up: whoever is behind it is served on the way, and its waker panics.
+    let expired = crate::WaitOptions::new().deadline(std::time::Instant::now());
+    let panic =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| first.as_mut().wait_pinned(expired).map(drop)));
+    assert_eq!(panic.unwrap_err().downcast_ref::<std::string::String>().unwrap(), "the 1th waker panics");
+    assert!(first.0.is_done(), "it has timed out, and must not say that the semaphore is closed");
+    assert!(granted(&mut behind));
+}

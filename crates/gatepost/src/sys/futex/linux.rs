@@ -40,13 +40,16 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
     let timespec = timespec.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: FUTEX_WAIT reads four bytes at `word`, which outlives the call, and the timespec, which is null or does too.
     // The result is of no interest: woken, timed out, interrupted and "differs already" all mean "look again".
-    unsafe { syscall(SYS_FUTEX, word.as_ptr(), FUTEX_WAIT_PRIVATE, expected, timespec) };
+    unsafe { syscall(SYS_FUTEX, word.as_ptr(), FUTEX_WAIT_PRIVATE, expected, timespec, ptr::null::<u32>(), 0_u32) };
 }
 
 fn wake(word: &AtomicU32, at_most: c_int) {
     counted();
     // SAFETY: FUTEX_WAKE uses the address as a key only.
-    unsafe { syscall(SYS_FUTEX, word.as_ptr(), FUTEX_WAKE_PRIVATE, at_most) };
+    unsafe {
+        let none = ptr::null::<Timespec>();
+        syscall(SYS_FUTEX, word.as_ptr(), FUTEX_WAKE_PRIVATE, at_most, none, ptr::null::<u32>(), 0_u32)
+    };
 }
 
 /// Wakes one thread that sleeps on `word`.

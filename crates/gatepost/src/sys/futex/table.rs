@@ -24,7 +24,7 @@ fn bucket(word: &AtomicU32) -> &'static Bucket {
     const EMPTY: Bucket = Bucket { lock: Mutex::new(()), changed: Condvar::new() };
     static BUCKETS: [Bucket; 64] = [EMPTY; 64];
     let address = core::ptr::from_ref(word).addr();
-    // The upper bits of a multiplication by 2^n / phi spread aligned addresses evenly.
+    // Bits from the middle of a product with 2^32 / phi: aligned addresses spread evenly over them.
     &BUCKETS[(address.wrapping_mul(0x9E37_79B1) >> 16) % BUCKETS.len()]
 }
 
