@@ -185,11 +185,12 @@ fn with_alloc_permits_are_owned() {
     assert_eq!(semaphore.available_permits(), 2);
 }
 
-/// Threads that drive tasks, more of them than permits.
+/// Threads that drive tasks, more of them than permits; each has to wait at least once.
 fn contend() {
     const THREADS: usize = 4;
     const ROUNDS: usize = 2_000;
     let semaphore = Semaphore::new(2);
+    let all = semaphore.try_acquire_many(2).expect("free");
     let in_use = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -205,6 +206,10 @@ fn contend() {
                 assert_eq!((seen.left, seen.wrong), (seen.entered, 0));
             });
         }
+        while semaphore.num_waiters() < THREADS {
+            std::thread::yield_now();
+        }
+        drop(all);
     });
     assert_eq!((semaphore.available_permits(), semaphore.num_waiters()), (2, 0));
 }

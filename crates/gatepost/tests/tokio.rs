@@ -18,6 +18,8 @@ mod blocking;
 mod callbacks;
 #[path = "tokio/cancel.rs"]
 mod cancel;
+#[path = "tokio/catalogue.rs"]
+mod catalogue;
 #[path = "tokio/close.rs"]
 mod close;
 #[path = "tokio/construction.rs"]

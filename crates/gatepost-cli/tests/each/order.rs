@@ -27,14 +27,15 @@ fn without_it_output_comes_as_jobs_end() {
 #[test]
 fn no_job_starts_more_than_four_limits_ahead() {
     let mut stage = Stage::new();
-    let script = "[ {} != 1 ] || read _ < go; echo {} > said";
+    // Before it ends, the first job starts twenty processes, one after the other: that is time for another job to be
+    // heard, which has to start only one.
+    let script = "[ {} != 1 ] || { read _ < go; for n in $(seq 20); do env true; done; }; echo {} > said";
     let child = stage.start(sh("--keep-order --limit 2", script, &up_to(20)));
     // Jobs 1 to 8 have the places; the first holds up the printing of all.
     let ahead: Vec<_> = (2..=8).map(|_| stage.hear()).collect();
     assert_eq!(ahead, ["2", "3", "4", "5", "6", "7", "8"]);
-    // The ninth has had nothing else to wait for since the eighth was heard. It comes after the first all the same.
     stage.release(1);
-    assert_eq!(stage.hear(), "1");
+    assert_eq!(stage.hear(), "1", "the ninth waits for the first to be printed");
     assert_eq!(stage.hear_sorted(12).len(), 12);
     assert_eq!(finish(child).status, 0);
 }

@@ -1,5 +1,6 @@
 //! Threads that are joined within a limit, so that a test that would hang fails.
 
+use super::task::Task;
 use gatepost::Semaphore;
 use std::panic::resume_unwind;
 use std::thread::{self, JoinHandle};
@@ -18,10 +19,13 @@ pub(crate) fn until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// Gives way until `n` wait.
+/// Gives way until `n` wait, at least one, and all of them are done with joining.
 #[track_caller]
 pub(crate) fn until_queued(semaphore: &Semaphore, n: usize) {
     until("as many waiters as expected", || semaphore.num_waiters() == n);
+    // The last one is counted while it still has the queue's lock. It would serve a release that comes then, but only
+    // when the processor lets it. Whoever joins and leaves now has had the lock after it.
+    drop(Task::queued(semaphore.acquire_n(Semaphore::MAX_PERMITS)));
 }
 
 /// A thread that must end within the limit. Not scoped: one that hangs is left behind.

@@ -2,7 +2,9 @@
 
 use crate::common::panics::caught;
 use crate::common::task::Task;
+use crate::common::wakers::on_wake;
 use gatepost::Semaphore;
+use std::panic::panic_any;
 
 const MAX: usize = Semaphore::MAX_PERMITS;
 const TOO_MANY: &str = "cannot add more than MAX_PERMITS permits";
@@ -118,4 +120,17 @@ fn t30_beyond_a_batch_at_the_upper_end() {
     all.permit().forget();
     small.iter_mut().for_each(|task| task.permit().forget());
     assert_eq!((semaphore.num_waiters(), semaphore.available_permits()), (0, MAX - 101));
+}
+
+/// The one that is served to make room for the rest has a waker that panics: the rest is released all the same.
+#[test]
+fn t30_t31_a_panicking_waker_undoes_no_release_near_the_maximum() {
+    let semaphore = Semaphore::new(MAX - 1);
+    let waker = on_wake(|| panic_any("woken"));
+    let mut all = Task::queued_with(semaphore.acquire_n(MAX), &waker);
+    let mut three = Task::queued(semaphore.acquire_n(3));
+    assert_eq!(caught(|| semaphore.add_permits(5)).message(), "woken");
+    all.permit().forget();
+    three.permit().forget();
+    assert_eq!((semaphore.num_waiters(), semaphore.available_permits()), (0, 1));
 }

@@ -2,6 +2,7 @@
 
 use super::super::word::{CLOSED, LOCKED, QUEUED, Word};
 use super::Bug;
+use super::plan::Op;
 use super::spec::{self, NO, Property};
 use super::state::{Bits, Fate, Goal, Hold, List, Pc, Rest};
 use super::step::Turn;
@@ -134,7 +135,8 @@ impl Turn<'_> {
             hold.word = done.err().unwrap_or(closed).into();
             return self.goto(Pc::Serve(hold));
         }
-        let unserved = self.thread().goal == Goal::Withdrawn && self.bug == Some(Bug::CancelWithoutServing);
+        let withdraws = matches!(self.thread().goal, Goal::Withdrawn | Goal::Decided);
+        let unserved = withdraws && self.bug == Some(Bug::CancelWithoutServing);
         let fits = !unserved && self.state.front_fits(self.plan, word, hold.granted);
         if fits && hold.batch.len() < self.plan.batch {
             return self.grant(hold);
@@ -275,18 +277,22 @@ impl Turn<'_> {
         if self.plan.panics >> node & 1 != 0 {
             self.thread_mut().panicked = true;
             if self.bug == Some(Bug::PanicSkipsDebt) {
-                return self.paid();
+                return self.unwind();
             }
         }
         self.pay(rest);
     }
 
-    /// Nothing is owed any more: back to the caller, if no waker has panicked.
+    /// Nothing is owed any more: back to the caller. If a waker has panicked, that is resumed when the caller has done
+    /// what it came for.
     fn paid(&mut self) {
-        if self.thread().panicked {
-            return self.unwind();
-        }
+        let panicked = self.thread().panicked;
+        let gives_up = matches!(self.op(), Op::Interrupted(_) | Op::Timed(_));
         match self.thread().goal {
+            Goal::Closed(_) if panicked && self.bug == Some(Bug::PanicEndsClose) => self.unwind(),
+            Goal::OverAgain if panicked && self.bug == Some(Bug::PanicEndsRelease) => self.unwind(),
+            Goal::Deposited | Goal::Enqueue | Goal::Replace if panicked => self.unwind(),
+            Goal::Settled(Some(_)) if panicked && !gives_up => self.unwind(),
             Goal::Deposited => self.released(),
             Goal::Enqueue | Goal::Replace => self.goto(Pc::Outcome),
             Goal::Withdrawn | Goal::Decided => self.withdrawn(),

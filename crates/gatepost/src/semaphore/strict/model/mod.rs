@@ -36,6 +36,7 @@
 //! | `Over`, `OverGrant` | D above MAX: the CAS that serves the front from the hand, and its U2 | `release_over` |
 //! | `CloseFrom` | C1 | `close` |
 //! | `ForgetFrom` | the CAS that forgets | `forget` |
+//! | `LookIfInMotion` | X0: the look that says whether to settle | `leave` |
 //! | `LookIfPending`, `Outcome` | a later poll: the look at CLOSED, the look at the node | `ask` |
 //!
 //! # What is checked
@@ -74,8 +75,16 @@ enum Bug {
     PanicSkipsDebt,
     /// X unlocks without U1.
     CancelWithoutServing,
+    /// X0 is skipped.
+    GiveUpInMotion,
     /// A grant that meets its waiter's withdrawal is not given back.
     GrantLost,
+    /// The same, but only if the waker of another panics meanwhile.
+    PanicLosesGrant,
+    /// A release that would be too many ends, unreleased, by the panic of a waker that it served to make room.
+    PanicEndsRelease,
+    /// A close that has not closed yet ends by the panic of a waker that it served.
+    PanicEndsClose,
     /// C4 comes before C3.
     CloseFailsServedHead,
     /// C returns after a U3 that owes.

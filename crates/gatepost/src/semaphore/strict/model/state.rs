@@ -161,6 +161,7 @@ pub(super) enum Pc {
     LookIfClosed(Rest),
     Wake(Rest),
     LookIfPending,
+    LookIfInMotion,
     Outcome,
 }
 

@@ -74,6 +74,7 @@ impl<'a> Turn<'a> {
             Pc::LookIfClosed(rest) => self.look_if_closed(rest),
             Pc::Wake(rest) => self.wake(rest),
             Pc::LookIfPending => self.look_if_pending(),
+            Pc::LookIfInMotion => self.look_if_in_motion(),
             Pc::Outcome => self.outcome(),
         }
         true
@@ -88,8 +89,11 @@ impl<'a> Turn<'a> {
             Op::Wait if queued => return false,
             Op::Interrupted(by) if queued && !self.is_done(by) => return false,
             Op::Poll | Op::Repoll if queued => self.goto(Pc::LookIfPending),
-            Op::Interrupted(_) if queued => self.withdraw(),
-            Op::Cancel if queued || fate == Some(Fate::Granted) => self.withdraw(),
+            Op::Interrupted(_) if queued => self.goto(Pc::LookIfInMotion),
+            Op::Cancel if queued || fate == Some(Fate::Granted) => {
+                self.lock_for(Goal::Withdraw(Fate::Left));
+                self.lock();
+            }
             Op::Wait | Op::Interrupted(_) | Op::Poll | Op::Repoll => self.outcome(),
             Op::Cancel => self.finish(),
             _ => self.look(),
@@ -156,9 +160,10 @@ impl<'a> Turn<'a> {
         self.finish();
     }
 
-    /// S has returned this word.
+    /// S has returned this word, and no waker has panicked; or the panic waits until X is done.
     pub(super) fn settled(&mut self, word: Word) {
         match self.op() {
+            Op::Interrupted(_) | Op::Timed(_) => self.lock_for(Goal::Withdraw(Fate::Left)),
             Op::Try(_) if word.masks() => self.answer(NO),
             Op::Try(_) => self.acquire_from(word),
             _ if word.masks() => self.answer(0),
@@ -319,7 +324,7 @@ impl<'a> Turn<'a> {
     pub(super) fn outcome(&mut self) {
         let node = self.node();
         match self.state.nodes[node].fate {
-            Fate::Queued if matches!(self.op(), Op::Timed(_)) => self.lock_for(Goal::Withdraw(Fate::Left)),
+            Fate::Queued if matches!(self.op(), Op::Timed(_)) => self.goto(Pc::LookIfInMotion),
             Fate::Queued => self.answer(NO),
             Fate::Granted => {
                 self.state.nodes[node].fate = Fate::Held;
@@ -330,10 +335,10 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// X1, from its first look on.
-    fn withdraw(&mut self) {
-        self.lock_for(Goal::Withdraw(Fate::Left));
-        self.lock();
+    /// X0, for who gives up.
+    fn look_if_in_motion(&mut self) {
+        let settle = self.word().permits() > 0 && self.bug != Some(Bug::GiveUpInMotion);
+        self.lock_for(if settle { Goal::Settle } else { Goal::Withdraw(Fate::Left) });
     }
 
     /// X2.
@@ -354,26 +359,28 @@ impl<'a> Turn<'a> {
     /// X is done; the node has its outcome.
     pub(super) fn withdrawn(&mut self) {
         let node = self.node();
+        let lost = match self.bug {
+            Some(Bug::GrantLost) => true,
+            Some(Bug::PanicLosesGrant) => self.thread().panicked,
+            _ => false,
+        };
         match (self.op(), self.state.nodes[node].fate) {
-            (Op::Cancel, Fate::Granted) if self.bug == Some(Bug::GrantLost) => {
+            (Op::Cancel, Fate::Granted) if lost => {
                 self.state.nodes[node].fate = Fate::Dropped;
                 self.finish();
             }
             (Op::Cancel, Fate::Granted) => self.goto(Pc::Look),
-            (Op::Interrupted(_) | Op::Timed(_), Fate::Left) => self.answer(NO),
             (Op::Cancel, _) => self.finish(),
+            _ if self.thread().panicked => self.unwind(),
+            (Op::Interrupted(_) | Op::Timed(_), Fate::Left) => self.answer(NO),
             _ => self.outcome(),
         }
     }
 
-    /// A waker's panic, resumed when all debts are paid, ends the operation; the script goes on, as a caller who catches
-    /// it does.
+    /// The panic of a waker is resumed, which ends the operation. The script goes on, as a caller does who catches it.
     pub(super) fn unwind(&mut self) {
-        let goal = self.thread().goal;
         match self.op() {
-            Op::Release(_) => self.check(goal == Goal::Deposited, Property::ReleaseReleases),
-            // The future is gone, whatever it held.
-            Op::Cancel => self.state.nodes[self.node()].fate = Fate::Dropped,
+            Op::Release(_) => self.check(self.thread().goal == Goal::Deposited, Property::ReleaseReleases),
             Op::Close => self.check(self.word().is_closed(), Property::CloseCloses),
             _ => {}
         }

@@ -290,6 +290,9 @@ fn by_chance(seed: u64, threads: usize) -> Plan {
     if below(3) == 0 {
         plan = plan.at_most(3, 0);
     }
+    if below(3) == 0 {
+        plan = plan.panicking(&[below(3), below(6)]);
+    }
     let queue: Vec<_> = (0..below(4)).map(|at| if at == 0 { 3 } else { 1 + below(3) }).collect();
     if !queue.is_empty() {
         plan = plan.queue(&queue);
@@ -301,7 +304,7 @@ fn by_chance(seed: u64, threads: usize) -> Plan {
             script.push(Own(thread));
         }
         for _ in 0..1 + below(3) {
-            let op = match below(if script.iter().any(|op| op.is_on_node()) { 15 } else { 11 }) {
+            let op = match below(if script.iter().any(|op| op.is_on_node()) { 16 } else { 11 }) {
                 0 => Join(below(4)),
                 1 => Join(1 + below(2)),
                 2 => Acquire(1 + below(3)),
@@ -314,6 +317,7 @@ fn by_chance(seed: u64, threads: usize) -> Plan {
                 9 | 10 => Release(1 + below(3)),
                 11 => Poll,
                 12 => Repoll,
+                13 if thread > 0 => Interrupted(0),
                 _ => Cancel,
             };
             joins += usize::from(matches!(op, Join(_) | Acquire(_) | Timed(_)));
@@ -381,61 +385,15 @@ fn soak_scenarios_by_chance_hold() {
 
 // --- What the protocol, as it is coded, gets wrong.
 
-/// A thread releases, by which the second waiter is served, and then interrupts it. The release was left to the holder,
-/// and this one owes.
-#[test]
-fn an_interrupt_comes_too_late_for_who_is_served() {
-    holds([plan("an interrupt behind a debt", 0)
-        .in_ones()
-        .queue(&[1, 1])
-        .thread(&[Release(2)])
-        .thread(&[Own(1), Interrupted(0)])
-        .thread(&[Join(1)])]);
-}
-
-/// A thread closes, and then interrupts the third waiter. To tell it was left to another, who owes.
+/// A thread closes, and then interrupts the last waiter. To tell it was left to another, who owes.
 #[test]
 fn an_interrupt_comes_too_late_for_who_is_failed() {
     holds([plan("an interrupt behind a close", 0)
         .in_ones()
-        .queue(&[2, 2, 2])
+        .queue(&[1, 1, 1, 1])
         .thread(&[Close])
-        .thread(&[Own(2), Interrupted(0)])
-        .thread(&[Release(1)])]);
-}
-
-/// A withdrawal takes LOCKED, finds that it has been granted meanwhile, and serves others. One of their wakers panics.
-#[test]
-fn a_foreign_panic_loses_no_grant() {
-    holds([plan("a grant, a withdrawal, a panic", 0)
-        .queue(&[1, 1, 1])
-        .panicking(&[1])
-        .thread(&[Release(1)])
-        .thread(&[Own(0), Cancel])
-        .thread(&[Release(1)])]);
-}
-
-/// A release that would be too many serves others first. One of their wakers panics.
-#[test]
-fn a_foreign_panic_loses_no_release() {
-    holds([plan("too many, a debt, a panic", 0)
-        .at_most(3, 0)
-        .in_ones()
-        .queue(&[1, 1])
-        .panicking(&[1])
-        .thread(&[Release(2)])
-        .thread(&[Release(3)])]);
-}
-
-/// A close serves more than a batch of those who fit, before it closes. One of their wakers panics.
-#[test]
-fn a_foreign_panic_keeps_no_close_from_closing() {
-    holds([plan("close, a debt, a panic", 0)
-        .in_ones()
-        .queue(&[1, 1, 1])
-        .panicking(&[0])
-        .thread(&[Release(2)])
-        .thread(&[Close])]);
+        .thread(&[Own(3), Interrupted(0)])
+        .thread(&[Own(1), Cancel])]);
 }
 
 // --- Seeded bugs.
@@ -514,6 +472,54 @@ fn mutant_sleep_unannounced_is_caught() {
 fn mutant_overtake_is_caught() {
     let plan = plan("an attempt beside a queue", 1).queue(&[2]).thread(&[Try(1)]).thread(&[Release(1)]);
     caught(Bug::Overtake, plan, &[NobodyOvertakes, I4, PermitsInRange]);
+}
+
+/// A thread releases, by which the second waiter is served, and then interrupts it. The release was left to the holder,
+/// and this one owes.
+#[test]
+fn mutant_give_up_in_motion_is_caught() {
+    let plan = plan("an interrupt behind a debt", 0)
+        .in_ones()
+        .queue(&[1, 1])
+        .thread(&[Release(2)])
+        .thread(&[Own(1), Interrupted(0)])
+        .thread(&[Join(1)]);
+    caught(Bug::GiveUpInMotion, plan, &[AnswersExact]);
+}
+
+/// A withdrawal takes LOCKED, finds that it has been granted meanwhile, and serves others.
+#[test]
+fn mutant_panic_loses_grant_is_caught() {
+    let plan = plan("a grant, a withdrawal, a panic", 0)
+        .queue(&[1, 1, 1])
+        .panicking(&[1])
+        .thread(&[Release(1)])
+        .thread(&[Own(0), Cancel])
+        .thread(&[Release(1)]);
+    caught(Bug::PanicLosesGrant, plan, &[PermitsConserved]);
+}
+
+#[test]
+fn mutant_panic_ends_release_is_caught() {
+    let plan = plan("too many, a debt, a panic", 0)
+        .at_most(3, 0)
+        .in_ones()
+        .queue(&[1, 1])
+        .panicking(&[1])
+        .thread(&[Release(2)])
+        .thread(&[Release(3)]);
+    caught(Bug::PanicEndsRelease, plan, &[ReleaseReleases]);
+}
+
+#[test]
+fn mutant_panic_ends_close_is_caught() {
+    let plan = plan("close, a debt, a panic", 0)
+        .in_ones()
+        .queue(&[1, 1, 1])
+        .panicking(&[0])
+        .thread(&[Release(2)])
+        .thread(&[Close]);
+    caught(Bug::PanicEndsClose, plan, &[CloseCloses]);
 }
 
 #[test]
