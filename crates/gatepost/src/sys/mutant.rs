@@ -43,7 +43,7 @@ pub(crate) const fn is(_mutant: Mutant) -> bool {
 
 #[cfg(test)]
 #[allow(unused_imports)]
-pub(crate) use seeded::{caught, is};
+pub(crate) use seeded::{VARIABLE, caught, is};
 
 #[cfg(test)]
 mod seeded {
@@ -52,7 +52,8 @@ mod seeded {
     use std::string::String;
     use std::sync::OnceLock;
 
-    const VARIABLE: &str = "GATEPOST_MUTANT";
+    /// The environment variable that names the seeded bug.
+    pub(crate) const VARIABLE: &str = "GATEPOST_MUTANT";
 
     /// Whether `mutant` is seeded in this process.
     pub(crate) fn is(mutant: Mutant) -> bool {

@@ -1,4 +1,4 @@
-//! The protocol, one access at a time: how LOCKED is taken (E1, D3, X1, C2, S, Z) and what its holder does (U).
+//! The protocol, one access at a time: how LOCKED is taken (E1, D3, X1, C2, H, S, Z) and what its holder does (U).
 
 use super::super::word::{CLOSED, LOCKED, QUEUED, Word};
 use super::Bug;
@@ -306,7 +306,7 @@ impl Turn<'_> {
     }
 }
 
-/// A release of a sum above MAX: `release_over`.
+/// A release of a sum above MAX (H).
 impl Turn<'_> {
     /// Serves the front from the hand, if that is what makes room.
     pub(super) fn over(&mut self, word: Bits) {

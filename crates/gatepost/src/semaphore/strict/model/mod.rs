@@ -33,9 +33,9 @@
 //! | `LookForSleepers`, `CountSleepers`, `WakeSleepers` | Z4 | `wake_sleepers` |
 //! | `LookIfClosed` | C: whether a U3 that owes came after C4 | `close_and_wake` |
 //! | `Wake` | U4 for one waker | `pay` |
-//! | `Over`, `OverGrant` | D above MAX: the CAS that serves the front from the hand, and its U2 | `release_over` |
+//! | `Over`, `OverGrant` | H: the CAS that serves the front from the hand, and its U2 | `serve_from_hand` |
 //! | `CloseFrom` | C1 | `close` |
-//! | `ForgetFrom` | the CAS that forgets | `forget` |
+//! | `ForgetFrom` | F: the CAS that forgets | `forget` |
 //! | `LookIfInMotion` | X0: the look that says whether to settle | `leave` |
 //! | `LookIfPending`, `Outcome` | a later poll: the look at CLOSED, the look at the node | `ask` |
 //!

@@ -1,4 +1,4 @@
-//! The protocol, one access at a time: what callers do with the word (A, D, C, forget), and the withdrawal (X).
+//! The protocol, one access at a time: what callers do with the word (A, D, C, F), and with their node (X).
 //!
 //! [`Turn::take`] makes the next access of one thread, and everything up to the one after that. Names are those of the
 //! code: what `Gate::release_slow` does is in `release_from`, and so on.
