@@ -27,6 +27,8 @@ thread_local! {
     static SEEN: Cell<Seen> = Cell::default();
     /// What `enter` returned, not yet given to `exit`. At most one: the library never locks a queue with another locked.
     static OPEN: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    /// What the next `enter` does, between the library's look at the word and its attempt to lock.
+    static INTERFERE: Cell<Option<fn()>> = const { Cell::new(None) };
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     /// The arguments of `relax`.
     static ATTEMPTS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
@@ -53,6 +55,9 @@ static PLATFORM: Platform = Platform {
     enter: || {
         static NEXT: AtomicU32 = AtomicU32::new(1_000);
         let token = NEXT.fetch_add(7, SeqCst);
+        if let Some(interfere) = INTERFERE.take() {
+            interfere();
+        }
         see(|seen| seen.entered += 1);
         OPEN.with_borrow_mut(|open| open.push(token));
         token
@@ -136,6 +141,33 @@ fn each_hold_of_the_lock_is_entered_and_left() {
     let (closing, ()) = seen(|| semaphore.close());
     assert_eq!(closing.entered, 1);
     assert!(matches!(poll(last.as_mut()), Poll::Ready(Err(_))));
+}
+
+#[test]
+fn an_attempt_to_lock_that_fails_is_left_too() {
+    static SEMAPHORE: Semaphore = Semaphore::const_new(0);
+    // The word changes between the look and the attempt: once more.
+    let mut waiting = pin!(SEMAPHORE.acquire_many(2));
+    let (attempts, ()) = seen(|| {
+        INTERFERE.set(Some(|| SEMAPHORE.add_permits(1)));
+        assert!(poll(waiting.as_mut()).is_pending());
+    });
+    assert_eq!(attempts.entered, 2);
+    SEMAPHORE.add_permits(1);
+    assert!(poll(waiting.as_mut()).is_ready());
+    assert_eq!(SEMAPHORE.forget_permits(2), 2);
+    // It has become needless to wait.
+    let (attempts, ()) = seen(|| {
+        INTERFERE.set(Some(|| SEMAPHORE.add_permits(2)));
+        assert!(poll(pin!(SEMAPHORE.acquire_many(2))).is_ready());
+    });
+    assert_eq!(attempts.entered, 1);
+    // There will be nothing to wait for.
+    let (attempts, ()) = seen(|| {
+        INTERFERE.set(Some(|| SEMAPHORE.close()));
+        assert!(matches!(poll(pin!(SEMAPHORE.acquire_many(3))), Poll::Ready(Err(_))));
+    });
+    assert_eq!(attempts.entered, 1);
 }
 
 #[test]
@@ -255,6 +287,19 @@ mod with_the_lock_held {
     /// Somebody has been stopped.
     static STOPPED: AtomicBool = AtomicBool::new(false);
 
+    /// It was for too long.
+    static GAVE_UP: AtomicBool = AtomicBool::new(false);
+
+    /// Seconds since some time.
+    fn now() -> libc::time_t {
+        // SAFETY: plain numbers, which the kernel fills in.
+        unsafe {
+            let mut now: libc::timespec = std::mem::zeroed();
+            libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
+            now.tv_sec
+        }
+    }
+
     /// Waits for `RELAXED`, and opens the page. Calls nothing but the kernel.
     extern "C" fn on_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
         let trap = TRAP.load(SeqCst);
@@ -265,7 +310,10 @@ mod with_the_lock_held {
                 return;
             }
             STOPPED.store(true, SeqCst);
-            while !RELAXED.load(SeqCst) {
+            let start = now();
+            while !RELAXED.load(SeqCst) && !GAVE_UP.load(SeqCst) {
+                // So that a library which never relaxes fails, and does not hang.
+                GAVE_UP.store(now() - start > 20, SeqCst);
                 libc::sched_yield();
             }
             libc::mprotect(ptr::with_exposed_provenance_mut(trap), PAGE, libc::PROT_READ | libc::PROT_WRITE);
@@ -352,6 +400,7 @@ mod with_the_lock_held {
             let attempts = ATTEMPTS.take();
             assert!(attempts.iter().copied().eq(0..waited.relaxed), "turns are counted: {attempts:?}");
             let (held, ()) = holder.join().expect("it has not panicked");
+            assert!(!GAVE_UP.load(SeqCst));
             assert_eq!((held.entered, held.relaxed), (1, 0));
         });
 

@@ -100,8 +100,8 @@ mod imp {
         /// Closes the spans, which runs the subscriber, while a panic of its does no harm yet.
         pub(crate) fn end(&mut self) {
             let mut panics = Panics::new();
-            panics.catch(|| self.poll = Span::none());
             panics.catch(|| self.operation = Span::none());
+            panics.catch(|| self.poll = Span::none());
             panics.resume();
         }
 

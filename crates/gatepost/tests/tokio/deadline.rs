@@ -131,10 +131,11 @@ fn a_wait_that_timed_out_has_left_the_queue_and_holds_nothing() {
 #[test]
 fn a_front_that_times_out_lets_the_next_in() {
     let semaphore = leaked(2);
-    let front = start(|| semaphore.acquire_many(3).wait_timeout(Duration::from_millis(20)).map(drop));
-    until_queued(semaphore, 1);
+    let mut front = Task::queued(semaphore.acquire_many(3));
     let behind = start(|| semaphore.acquire_many(2).wait().expect("open").forget());
-    assert_eq!(front.join(), Err(WaitError::TimedOut));
+    until_queued(semaphore, 2);
+    let options = WaitOptions::new().timeout(Duration::from_millis(1));
+    assert_eq!(front.pinned().wait_pinned(options).map(drop), Err(WaitError::TimedOut));
     behind.join();
     assert_eq!((semaphore.num_waiters(), semaphore.available_permits()), (0, 0));
 }

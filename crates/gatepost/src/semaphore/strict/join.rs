@@ -83,7 +83,8 @@ impl Gate {
     /// As there.
     pub(super) unsafe fn leave(&self, node: &Node, outcome: State, panics: &mut Panics) -> State {
         let gives_up = matches!(outcome, node::TIMED_OUT | node::INTERRUPTED);
-        if gives_up && node.state() == node::QUEUED && self.look().permits() > 0 {
+        let word = self.look();
+        if gives_up && node.state() == node::QUEUED && (word.permits() > 0 || word.is_closed()) {
             self.settle(panics); // X0
         }
         let word = match self.lock(0, |_| Some(node.state()).filter(|&state| state != node::QUEUED)) {

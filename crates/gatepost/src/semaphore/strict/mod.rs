@@ -26,7 +26,7 @@
 //! somebody deposited: examine again. U3 *owes* if a front that fits is left (the batch was full). U4 wake the batch.
 //! U5 if owing, try LOCKED: with it, U again; if another holds it, leave, for that one serves.
 //!
-//! **X, withdraw.** X0 for a time-out or an interrupt, if there are permits: S, so that it is as exact as a "no". X1 take
+//! **X, withdraw.** X0 for a time-out or an interrupt, if there are permits or CLOSED: S, so that it is as exact as a "no". X1 take
 //! LOCKED, unless the outcome comes first. X2 unlink, set the outcome. Then U: the front may be another now.
 //!
 //! **C, close.** C1 if not QUEUED, one CAS sets CLOSED. C2 otherwise take LOCKED; C3 U1 and U2 for every front that fits;

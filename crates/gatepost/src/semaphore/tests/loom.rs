@@ -358,8 +358,7 @@ fn b10_neighbours_cancel_at_once() {
         let mut tasks: Vec<_> = (0..3).map(|_| task(&semaphore, 1)).collect();
         tasks.iter_mut().for_each(|task| assert!(poll(task).is_pending()));
         let mut last = tasks.pop().unwrap();
-        let threads: Vec<_> =
-            tasks.into_iter().map(|task| SendTask(task)).map(|task| thread::spawn(move || drop(task))).collect();
+        let threads: Vec<_> = tasks.into_iter().map(SendTask).map(|task| thread::spawn(move || drop(task))).collect();
         semaphore.add_permits(1);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(poll(&mut last).is_ready());

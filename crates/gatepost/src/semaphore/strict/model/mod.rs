@@ -52,6 +52,7 @@
 //! - That a release is served by the time it returns: it may leave that to the holder, and a poll may be pending until
 //!   then. (A time-out may not.)
 //! - Without `std`: the lock without sleeping, and a panic that unwinds through U4.
+//! - Panics of foreign code other than wakers when they wake.
 //! - The cooperative budget (`may_take`), tracing, `Debug`, `is_closed`, the number of waiters.
 
 mod explore;
