@@ -357,7 +357,7 @@ macro_rules! face {
             /// # use gatepost::Semaphore;
             /// # use std::sync::Arc;
             /// let semaphore = Arc::new(Semaphore::new(2));
-            #[doc = concat!("let permit = semaphore.clone().", $begin, ".wait()?;")]
+            #[doc = concat!("let permit = ", $begin, ".wait()?;")]
             /// assert_eq!(semaphore.available_permits(), 1);
             /// # Ok::<(), gatepost::AcquireError>(())
             /// ```
@@ -382,7 +382,7 @@ macro_rules! face {
             /// # use gatepost::{Semaphore, WaitError};
             /// # use std::{sync::Arc, time::Duration};
             /// let semaphore = Arc::new(Semaphore::new(0));
-            #[doc = concat!("let result = semaphore.clone().", $begin, ".wait_timeout(Duration::from_millis(1));")]
+            #[doc = concat!("let result = ", $begin, ".wait_timeout(Duration::from_millis(1));")]
             /// assert_eq!(result.unwrap_err(), WaitError::TimedOut);
             /// ```
             #[track_caller]
@@ -400,7 +400,7 @@ macro_rules! face {
             /// # use gatepost::Semaphore;
             /// # use std::{sync::Arc, time::Instant};
             /// let semaphore = Arc::new(Semaphore::new(1));
-            #[doc = concat!("let permit = semaphore.clone().", $begin, ".wait_deadline(Instant::now())?;")]
+            #[doc = concat!("let permit = ", $begin, ".wait_deadline(Instant::now())?;")]
             /// # Ok::<(), gatepost::WaitError>(())
             /// ```
             #[track_caller]
@@ -423,7 +423,7 @@ macro_rules! face {
             /// let semaphore = Arc::new(Semaphore::new(0));
             /// let interrupter = Interrupter::new();
             /// interrupter.interrupt(); // sticky: the next wait that has to block ends
-            #[doc = concat!("let result = semaphore.clone().", $begin, ".wait_interruptible(&interrupter);")]
+            #[doc = concat!("let result = ", $begin, ".wait_interruptible(&interrupter);")]
             /// assert_eq!(result.unwrap_err(), WaitError::Interrupted);
             /// ```
             #[track_caller]
@@ -458,7 +458,7 @@ macro_rules! face {
             /// # use gatepost::{Semaphore, WaitOptions};
             /// # use std::{future::Future, pin::pin, sync::Arc, task::{Context, Waker}};
             /// let semaphore = Arc::new(Semaphore::new(0));
-            #[doc = concat!("let mut acquire = pin!(semaphore.clone().", $begin, ");")]
+            #[doc = concat!("let mut acquire = pin!(", $begin, ");")]
             /// assert!(acquire.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             /// semaphore.add_permits(1);
             /// let permit = acquire.wait_pinned(WaitOptions::new())?;
@@ -501,7 +501,7 @@ face! {
     /// 56 bytes (64-bit, without `tracing`). One RMW if the permits are free. Otherwise two to join the queue, none to
     /// complete, no allocation.
     Acquire ['a, P: Policy = Strict] ['a, P: Policy] ['a, P],
-    &'a Semaphore<P> => SemaphorePermit ['a, P], "acquire()"
+    &'a Semaphore<P> => SemaphorePermit ['a, P], "semaphore.acquire()"
 }
 
 #[cfg(feature = "alloc")]
@@ -510,5 +510,5 @@ face! {
     ///
     /// All that is said of [`Acquire`] holds.
     AcquireOwned [P: Policy = Strict] [P: Policy] [P],
-    alloc::sync::Arc<Semaphore<P>> => OwnedSemaphorePermit [P], "acquire_owned()"
+    alloc::sync::Arc<Semaphore<P>> => OwnedSemaphorePermit [P], "semaphore.clone().acquire_owned()"
 }

@@ -70,7 +70,7 @@ macro_rules! face {
             /// # use gatepost::Semaphore;
             /// # use std::sync::Arc;
             /// let semaphore = Arc::new(Semaphore::new(3));
-            #[doc = concat!("let permit = semaphore.clone().", $try_many, "?;")]
+            #[doc = concat!("let permit = ", $try_many, "?;")]
             /// permit.forget();
             /// assert_eq!(semaphore.available_permits(), 0);
             /// # Ok::<(), gatepost::TryAcquireError>(())
@@ -89,8 +89,8 @@ macro_rules! face {
             /// # use gatepost::Semaphore;
             /// # use std::sync::Arc;
             /// let semaphore = Arc::new(Semaphore::new(6));
-            #[doc = concat!("let mut permit = semaphore.clone().", $try_many, "?;")]
-            #[doc = concat!("permit.merge(semaphore.clone().", $try_many, "?);")]
+            #[doc = concat!("let mut permit = ", $try_many, "?;")]
+            #[doc = concat!("permit.merge(", $try_many, "?);")]
             /// assert_eq!(permit.num_permits(), 6);
             /// # Ok::<(), gatepost::TryAcquireError>(())
             /// ```
@@ -107,7 +107,7 @@ macro_rules! face {
             /// # use gatepost::Semaphore;
             /// # use std::sync::Arc;
             /// let semaphore = Arc::new(Semaphore::new(3));
-            #[doc = concat!("let mut permit = semaphore.clone().", $try_many, "?;")]
+            #[doc = concat!("let mut permit = ", $try_many, "?;")]
             /// let two = permit.split(2).unwrap();
             /// assert_eq!((permit.num_permits(), two.num_permits()), (1, 2));
             /// assert!(permit.split(2).is_none());
@@ -147,7 +147,7 @@ face! {
     /// Dropping panics if giving back would exceed [`Semaphore::MAX_PERMITS`], which takes
     /// [`add_permits`](Semaphore::add_permits) meanwhile.
     SemaphorePermit ['a, P: Policy = Strict] ['a, P: Policy] ['a, P],
-    &'a Semaphore<P>, Semaphore<P>, "try_acquire_many(3)"
+    &'a Semaphore<P>, Semaphore<P>, "semaphore.try_acquire_many(3)"
 }
 
 #[cfg(feature = "alloc")]
@@ -157,5 +157,5 @@ face! {
     ///
     /// All that is said of [`SemaphorePermit`] holds.
     OwnedSemaphorePermit [P: Policy = Strict] [P: Policy] [P],
-    alloc::sync::Arc<Semaphore<P>>, alloc::sync::Arc<Semaphore<P>>, "try_acquire_many_owned(3)"
+    alloc::sync::Arc<Semaphore<P>>, alloc::sync::Arc<Semaphore<P>>, "semaphore.clone().try_acquire_many_owned(3)"
 }
