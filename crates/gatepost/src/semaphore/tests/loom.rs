@@ -427,7 +427,7 @@ fn t33_after_close_nothing_is_pending() {
             thread::spawn(move || semaphore.add_permits(1))
         };
         semaphore.close();
-        let served = tasks.iter_mut().map(|task| poll(task)).filter(|answer| match answer {
+        let served = tasks.iter_mut().map(poll).filter(|answer| match answer {
             Poll::Ready(result) => result.is_ok(),
             Poll::Pending => panic!("pending after close"),
         });
