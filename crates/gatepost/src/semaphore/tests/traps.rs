@@ -47,54 +47,24 @@ fn while_locked<R: Send>(semaphore: &Semaphore, f: impl FnOnce() -> R + Send) ->
     })
 }
 
+/// What `ask` is answered after a deposit of 6 of its own, which nobody has served yet, to a queue that needs 1.
+fn answer_in_motion<R: Send>(ask: impl FnOnce(&Semaphore) -> R + Send) -> R {
+    let semaphore = Semaphore::new(0);
+    let mut waiter = queued(&semaphore, 1);
+    let answer = while_locked(&semaphore, || {
+        semaphore.add_permits(6); // leaves: LOCKED is held
+        ask(&semaphore)
+    });
+    assert!(granted(&mut waiter));
+    answer
+}
+
 #[test]
 fn nobody_answers_no_from_a_word_in_motion() {
-    // A deposit of 6 for a waiter of 1 has been made and not been served: 5 are free for sure.
-    let in_motion = || {
-        let semaphore = Semaphore::new(0);
-        (semaphore, 6)
-    };
-    let (semaphore, n) = in_motion();
-    let mut waiter = queued(&semaphore, 1);
-    let taken = while_locked(&semaphore, || {
-        semaphore.add_permits(n); // leaves: LOCKED is held
-        semaphore.try_acquire_n(5).map(|permit| permit.forget())
-    });
-    assert_eq!(taken, Ok(()));
-    assert!(granted(&mut waiter));
-
-    let (semaphore, n) = in_motion();
-    let mut waiter = queued(&semaphore, 1);
-    assert_eq!(
-        while_locked(&semaphore, || {
-            semaphore.add_permits(n);
-            semaphore.available_permits()
-        }),
-        5
-    );
-    assert!(granted(&mut waiter));
-
-    let (semaphore, n) = in_motion();
-    let mut waiter = queued(&semaphore, 1);
-    assert_eq!(
-        while_locked(&semaphore, || {
-            semaphore.add_permits(n);
-            semaphore.forget_permits(9)
-        }),
-        5
-    );
-    assert!(granted(&mut waiter));
-
-    let (semaphore, n) = in_motion();
-    let mut waiter = queued(&semaphore, 1);
-    assert_eq!(
-        while_locked(&semaphore, || {
-            semaphore.add_permits(n);
-            semaphore.drain_permits()
-        }),
-        5
-    );
-    assert!(granted(&mut waiter));
+    assert_eq!(answer_in_motion(|semaphore| semaphore.try_acquire_n(5).map(|permit| permit.forget())), Ok(()));
+    assert_eq!(answer_in_motion(Semaphore::available_permits), 5);
+    assert_eq!(answer_in_motion(|semaphore| semaphore.forget_permits(9)), 5);
+    assert_eq!(answer_in_motion(Semaphore::drain_permits), 5);
 }
 
 #[test]
