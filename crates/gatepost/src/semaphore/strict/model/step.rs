@@ -337,7 +337,8 @@ impl<'a> Turn<'a> {
 
     /// X0, for who gives up.
     fn look_if_in_motion(&mut self) {
-        let settle = (self.word().permits() > 0 || self.word().is_closed()) && self.bug != Some(Bug::GiveUpInMotion);
+        let in_motion = self.word().permits() > 0 || self.word().is_closed();
+        let settle = in_motion && self.bug != Some(Bug::GiveUpInMotion);
         self.lock_for(if settle { Goal::Settle } else { Goal::Withdraw(Fate::Left) });
     }
 
