@@ -103,7 +103,10 @@ impl Step {
         let cause = loop {
             match output.recv_timeout(TICK) {
                 Ok(text) => {
-                    return Ok(Ran { end: End::Exited(child.wait()?), output: text });
+                    let status = child.wait()?;
+                    // The signal that asked this process to end may have ended the command first.
+                    let end = if asked.load(Ordering::Relaxed) { End::Interrupted } else { End::Exited(status) };
+                    return Ok(Ran { end, output: text });
                 }
                 Err(RecvTimeoutError::Disconnected) => break End::Exited(child.wait()?),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -6,6 +6,7 @@
 //! | [`acquire`](self::Acquire) | acquisitions as futures, for tasks and threads |
 //! | [`permit`](self::SemaphorePermit) | permits in hand |
 //! | [`policy`](self::Policy) | who goes first |
+//! | `locked` | a queue, and the word whose bit is its lock: what gates are made of |
 //! | `strict` | the strict policy: its word, its protocol, the proof |
 //! | [`poll`](self::PollSemaphore) | for hand-written futures and `tower` services |
 //! | `coop`, `trace` | what the features `tokio` and `tracing` add |
@@ -14,6 +15,7 @@ mod acquire;
 mod coop;
 mod error;
 mod handle;
+mod locked;
 mod permit;
 mod policy;
 #[cfg(feature = "alloc")]

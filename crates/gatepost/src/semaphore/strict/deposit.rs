@@ -1,7 +1,7 @@
 //! Giving permits: steps D of the protocol (see the head of [`super`]).
 
-use super::Gate;
 use super::word::{LOCKED, MAX_PERMITS, ONE, Word};
+use super::{Gate, LockWord};
 use crate::sys::atomic::{AcqRel, Relaxed, Release};
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};

@@ -1,7 +1,7 @@
 //! Waiting in the queue: steps E and X of the protocol, and polls in between (see the head of [`super`]).
 
-use super::Gate;
 use super::word::QUEUED;
+use super::{Gate, LockWord};
 use crate::semaphore::error::AcquireError;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};

@@ -43,7 +43,7 @@
 //!
 //! **S, settle.** Take LOCKED and U until an unlock that does not owe, or a word without QUEUED. Its result is exact.
 //!
-//! **Z, sleep** for LOCKED ([`lock`]). Z1 announce in `sleepers`. Z2 an RMW on the word that changes nothing; if it
+//! **Z, sleep** for LOCKED ([`locked`](super::locked)). Z1 announce in `sleepers`. Z2 an RMW on the word that changes nothing; if it
 //! reads LOCKED, Z3 sleep until `sleepers` changes. Who succeeds in U3 looks at `sleepers` afterwards (Z4).
 //!
 //! # Invariants
@@ -106,7 +106,6 @@
 
 mod deposit;
 mod join;
-mod lock;
 mod serve;
 mod word;
 
@@ -114,12 +113,12 @@ mod word;
 mod model;
 
 use super::error::{AcquireError, TryAcquireError};
-use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed};
+use super::locked::{LockWord, LockedQueue};
+use crate::sys::atomic::Relaxed;
 use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::node::{Node, State};
-use crate::wait::queue::Queue;
 use core::fmt;
 use core::task::{Poll, Waker};
 use word::{CLOSED, LOCKED, QUEUED, Word};
@@ -127,63 +126,28 @@ use word::{CLOSED, LOCKED, QUEUED, Word};
 pub(super) use word::MAX_PERMITS;
 
 /// See the module head.
-pub struct Gate {
-    word: AtomicUsize,
-    queue: Queue,
-    /// The length of the queue. Written by the holder of LOCKED.
-    waiters: AtomicU32,
-    /// Who sleeps for LOCKED: see [`lock`].
-    sleepers: lock::Sleepers,
+pub struct Gate(LockedQueue<Word>);
+
+impl core::ops::Deref for Gate {
+    type Target = LockedQueue<Word>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Gate {
     const_fn! {
         pub(crate) const fn new(permits: usize) -> Self {
-            Self::of(Word::new(permits))
+            Self(LockedQueue::new(Word::new(permits).0))
         }
     }
 
     const_fn! {
         pub(crate) const fn new_closed() -> Self {
-            Self::of(Word::new(0).with(CLOSED))
+            Self(LockedQueue::new(CLOSED))
         }
-    }
-
-    const_fn! {
-        const fn of(word: Word) -> Self {
-            Self {
-                word: AtomicUsize::new(word.0),
-                queue: Queue::new(),
-                waiters: AtomicU32::new(0),
-                sleepers: lock::Sleepers::new(),
-            }
-        }
-    }
-
-    /// The word, for an answer.
-    #[inline(always)]
-    fn look(&self) -> Word {
-        // ORDERING: Acquire pairs with the Release half of every RMW on the word: an answer, "no" included, comes after
-        // everything that led to it (T43).
-        Word(self.word.load(Acquire))
-    }
-
-    /// CAS; on failure the word as it is.
-    #[inline(always)]
-    fn exchange(&self, from: Word, to: Word) -> Result<(), Word> {
-        // ORDERING: AcqRel: each successful RMW synchronizes with all before it, and all after it with this one (T43).
-        // Acquire on failure, since an answer or a service (U1) may rest on the word read.
-        match self.word.compare_exchange(from.0, to.0, AcqRel, Acquire) {
-            Ok(_) => Ok(()),
-            Err(now) => Err(Word(now)),
-        }
-    }
-
-    /// An RMW that changes nothing: orders its caller as if it had.
-    #[inline]
-    fn touch(&self) -> Word {
-        // ORDERING: AcqRel, as every RMW on the word.
-        Word(self.word.fetch_or(0, AcqRel))
     }
 
     /// A2, until the word does not admit `n`.
@@ -302,7 +266,7 @@ impl super::Gate for Gate {
 
     #[inline]
     fn waiters(&self) -> usize {
-        self.waiters.load(Relaxed) as usize
+        self.0.waiters()
     }
 
     unsafe fn enqueue(&self, node: &Node, waker: &Waker, may_take: bool) -> Poll<Result<(), AcquireError>> {

@@ -6,12 +6,11 @@
 //! Without, the rest of the batch is woken by its destructor and U5 is paid by that of [`Debt`]; a close in several
 //! batches, and a deposit over MAX_PERMITS, may be cut short by the panic.
 
-use super::{CLOSED, Gate, LOCKED, QUEUED, Word};
-use crate::sys::atomic::{AcqRel, Relaxed};
+use super::{CLOSED, Gate, LOCKED, LockWord, QUEUED, Word};
+use crate::sys::atomic::AcqRel;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
-use crate::wait::node::{self, Node, State};
-use core::ptr::NonNull;
+use crate::wait::node;
 
 /// What U3 did with LOCKED.
 #[derive(Clone, Copy)]
@@ -173,26 +172,6 @@ impl Gate {
             unsafe { self.dequeue(front, if closed { node::CLOSED } else { node::GRANTED }, batch) };
         }
         false
-    }
-
-    /// U2: unlinks the node, moves its waker into the batch, publishes the outcome.
-    ///
-    /// # Safety
-    /// LOCKED is held and the node is linked. It must not be touched afterwards.
-    pub(super) unsafe fn dequeue(&self, node: NonNull<Node>, outcome: State, batch: &mut WakeBatch) {
-        // SAFETY: by the caller's promise; the waker is there while a node is linked.
-        unsafe {
-            self.queue.remove(node);
-            batch.push(node.as_ref().take_waker());
-        }
-        self.count_waiters(-1);
-        // SAFETY: LOCKED is held; unlinked and without its waker since just now.
-        unsafe { Node::publish(node, outcome) };
-    }
-
-    /// LOCKED is held, so this is no RMW. It counts modulo 2^32: as many waiters would fill 200 GB.
-    pub(super) fn count_waiters(&self, change: i32) {
-        self.waiters.store(self.waiters.load(Relaxed).wrapping_add_signed(change), Relaxed);
     }
 
     /// The mutant of X that forgets the next front.

@@ -17,13 +17,13 @@
 //!
 //! LOCKED implies QUEUED: an enqueuer sets both at once, and everybody else locks only what is queued.
 
+use crate::semaphore::locked::LockWord;
+pub(super) use crate::semaphore::locked::{CLOSED, LOCKED, QUEUED};
+
 /// A value of the word. `Copy`: it is what somebody saw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Word(pub(super) usize);
+pub struct Word(pub(super) usize);
 
-pub(super) const CLOSED: usize = 1;
-pub(super) const QUEUED: usize = 2;
-pub(super) const LOCKED: usize = 4;
 /// One permit.
 pub(super) const ONE: usize = 8;
 /// The largest number of permits that the word can count.
@@ -44,32 +44,11 @@ impl Word {
         self.0 >> 3
     }
 
-    #[inline(always)]
-    pub(super) const fn is_closed(self) -> bool {
-        self.0 & CLOSED != 0
-    }
-
-    #[inline(always)]
-    pub(super) const fn is_queued(self) -> bool {
-        self.0 & QUEUED != 0
-    }
-
-    #[inline(always)]
-    pub(crate) const fn is_locked(self) -> bool {
-        self.0 & LOCKED != 0
-    }
-
-    /// Somebody waits and nobody serves: whoever deposits now serves.
-    #[inline(always)]
-    pub(super) const fn wants_server(self) -> bool {
-        self.0 & (QUEUED | LOCKED) == QUEUED
-    }
-
     /// Open, nobody waits, and `n` permits are there. None at all are always there while open, queue or not (T8); taking
     /// them is an RMW all the same (T43).
     #[inline(always)]
     pub(super) const fn admits(self, n: usize) -> bool {
-        self.0 & (CLOSED | QUEUED) == 0 && self.permits() >= n || n == 0 && !self.is_closed()
+        self.0 & (CLOSED | QUEUED) == 0 && self.permits() >= n || n == 0 && self.0 & CLOSED == 0
     }
 
     /// The permits that are hidden from everybody but the queue: those of an open semaphore on which somebody waits.
@@ -93,15 +72,22 @@ impl Word {
     pub(super) const fn minus(self, n: usize) -> Self {
         Self(self.0 - n * ONE)
     }
+}
 
+impl LockWord for Word {
     #[inline(always)]
-    pub(super) const fn with(self, flags: usize) -> Self {
-        Self(self.0 | flags)
+    fn from_bits(bits: usize) -> Self {
+        Self(bits)
     }
 
     #[inline(always)]
-    pub(super) const fn without(self, flags: usize) -> Self {
-        Self(self.0 & !flags)
+    fn bits(self) -> usize {
+        self.0
+    }
+
+    #[inline(always)]
+    fn wants_server(self) -> bool {
+        self.0 & (QUEUED | LOCKED) == QUEUED
     }
 }
 

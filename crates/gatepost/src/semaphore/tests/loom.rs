@@ -53,10 +53,12 @@ fn model(scenario: impl Fn() + Send + Sync + 'static) {
 fn bounded(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let full = std::env::var_os("GATEPOST_LOOM_FULL").is_some();
-    builder.preemption_bound = (!full).then_some(preemptions);
-    // A seeded bug must be found, however long that takes on a busy machine.
-    let seeded = std::env::var_os(crate::sys::mutant::VARIABLE).is_some();
-    builder.max_duration = (!full && !seeded).then_some(std::time::Duration::from_secs(20));
+    if !full {
+        builder.preemption_bound = Some(preemptions);
+        // A seeded bug must be found, however long that takes on a busy machine.
+        let seeded = std::env::var_os(crate::sys::mutant::VARIABLE).is_some();
+        builder.max_duration = (!seeded).then_some(std::time::Duration::from_secs(20));
+    }
     builder.check(scenario);
 }
 

@@ -5,6 +5,7 @@
 //! real: the driver goes on when the queue has grown by the thread that went to wait, or when the thread has reported.
 
 use super::history::{Answer, Id, Spec};
+use crate::semaphore::locked::LockWord as _;
 use crate::semaphore::policy::Gate;
 use crate::semaphore::{Acquire, Semaphore, TryAcquireError};
 use crate::{Interrupter, WaitError, WaitOptions};

@@ -6,6 +6,7 @@ use super::plan::Op;
 use super::spec::{self, NO, Property};
 use super::state::{Bits, Fate, Goal, Hold, List, Pc, Rest};
 use super::step::Turn;
+use crate::semaphore::locked::LockWord as _;
 
 /// Taking LOCKED.
 impl Turn<'_> {

@@ -2,6 +2,7 @@
 
 use super::super::word::{QUEUED, Word};
 use super::state::{Bits, Fate, Goal, List, NODES, Node, Pc, State, THREADS, Thread};
+use crate::semaphore::locked::LockWord as _;
 use std::vec;
 use std::vec::Vec;
 

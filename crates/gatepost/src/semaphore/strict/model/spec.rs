@@ -16,6 +16,7 @@
 use super::plan::{Op, Plan};
 use super::state::{Fate, Pc, State};
 use super::step::Turn;
+use crate::semaphore::locked::LockWord as _;
 use std::vec;
 use std::vec::Vec;
 

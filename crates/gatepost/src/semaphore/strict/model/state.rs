@@ -5,6 +5,7 @@
 
 use super::super::word::Word;
 use super::plan::Plan;
+use crate::semaphore::locked::LockWord as _;
 use core::fmt;
 
 pub(super) const THREADS: usize = 4;

@@ -8,6 +8,7 @@ use super::Bug;
 use super::plan::{Op, Plan};
 use super::spec::{self, NO, Property, YES};
 use super::state::{Bits, Fate, Goal, Hold, List, Pc, State, Thread};
+use crate::semaphore::locked::LockWord as _;
 use std::vec;
 use std::vec::Vec;
 

@@ -1,10 +1,13 @@
-//! Waiting for LOCKED.
+//! A queue of waiters, and the word beside it whose bit LOCKED is the queue's lock: what every policy's gate is made of.
 //!
+//! A policy's word has its own meaning, but these three flags in common ([`LockWord`]): CLOSED, QUEUED and LOCKED.
+//!
+//! # Waiting for LOCKED
 //! The lock is held for at most 32 nodes and never while the user's code runs, but its holder may be preempted. So who
 //! needs it looks at it [`LOOKS`] times and then sleeps; an endless spin could keep a holder of lower priority from ever
 //! running. Releasers never come here (save one whose sum would exceed MAX_PERMITS).
 //!
-//! # Sleeping, steps Z1 to Z4
+//! ## Sleeping, steps Z1 to Z4
 //! ```text
 //!   sleepers: u32    bit 0: somebody sleeps, or is about to       bits 1..: how often they were woken
 //! ```
@@ -15,17 +18,140 @@
 //! unlocker sees Z1; or the unlock comes first, and Z2 sees that. No fence is needed on the unlocking side, which pays
 //! one load. To sleep through an unlock, 2^31 of them would have to fall between Z2 and Z3.
 
-use super::{Gate, LOCKED, QUEUED, Word};
 use crate::sys;
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed};
+use crate::sys::const_fn;
+use crate::wait::batch::WakeBatch;
+use crate::wait::node::{Node, State};
+use crate::wait::queue::Queue;
+use core::ptr::NonNull;
+
+/// No more permits are given out.
+pub(super) const CLOSED: usize = 1;
+/// Somebody is in the queue.
+pub(super) const QUEUED: usize = 2;
+/// One thread, the *holder*, owns the queue. Implies QUEUED: an enqueuer sets both at once, and everybody else locks only
+/// what is queued.
+pub(super) const LOCKED: usize = 4;
 
 /// Looks at LOCKED before sleeping for it. Under a checker fewer do.
 const LOOKS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 50 };
 
-impl Gate {
+/// A value of a policy's word. `Copy`: it is what somebody saw.
+pub trait LockWord: Copy {
+    fn from_bits(bits: usize) -> Self;
+    fn bits(self) -> usize;
+
+    /// Somebody waits, nobody holds LOCKED, and whoever deposits now has to serve.
+    fn wants_server(self) -> bool;
+
+    #[inline(always)]
+    fn is_closed(self) -> bool {
+        self.bits() & CLOSED != 0
+    }
+
+    #[inline(always)]
+    fn is_queued(self) -> bool {
+        self.bits() & QUEUED != 0
+    }
+
+    #[inline(always)]
+    fn is_locked(self) -> bool {
+        self.bits() & LOCKED != 0
+    }
+
+    #[inline(always)]
+    #[must_use]
+    fn with(self, flags: usize) -> Self {
+        Self::from_bits(self.bits() | flags)
+    }
+
+    #[inline(always)]
+    #[must_use]
+    fn without(self, flags: usize) -> Self {
+        Self::from_bits(self.bits() & !flags)
+    }
+}
+
+/// See the module head.
+pub struct LockedQueue<W> {
+    pub(super) word: AtomicUsize,
+    pub(super) queue: Queue,
+    /// The length of the queue. Written by the holder of LOCKED.
+    waiters: AtomicU32,
+    /// Who sleeps for LOCKED.
+    sleepers: Sleepers,
+    meaning: core::marker::PhantomData<fn() -> W>,
+}
+
+impl<W: LockWord> LockedQueue<W> {
+    const_fn! {
+        pub(super) const fn new(word: usize) -> Self {
+            Self {
+                word: AtomicUsize::new(word),
+                queue: Queue::new(),
+                waiters: AtomicU32::new(0),
+                sleepers: Sleepers::new(),
+                meaning: core::marker::PhantomData,
+            }
+        }
+    }
+
+    /// The word, for an answer.
+    #[inline(always)]
+    pub(super) fn look(&self) -> W {
+        // ORDERING: Acquire pairs with the Release half of every RMW on the word: an answer, "no" included, comes after
+        // everything that led to it (T43).
+        W::from_bits(self.word.load(Acquire))
+    }
+
+    /// CAS; on failure the word as it is.
+    #[inline(always)]
+    pub(super) fn exchange(&self, from: W, to: W) -> Result<(), W> {
+        // ORDERING: AcqRel: each successful RMW synchronizes with all before it, and all after it with this one (T43).
+        // Acquire on failure, since an answer or a service (U1) may rest on the word read.
+        match self.word.compare_exchange(from.bits(), to.bits(), AcqRel, Acquire) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(W::from_bits(now)),
+        }
+    }
+
+    /// An RMW that changes nothing: orders its caller as if it had.
+    #[inline]
+    pub(super) fn touch(&self) -> W {
+        // ORDERING: AcqRel, as every RMW on the word.
+        W::from_bits(self.word.fetch_or(0, AcqRel))
+    }
+
+    /// The number of waiters in the queue: a snapshot, unless LOCKED is held.
+    #[inline]
+    pub(super) fn waiters(&self) -> usize {
+        self.waiters.load(Relaxed) as usize
+    }
+
+    /// LOCKED is held, so this is no RMW. It counts modulo 2^32: as many waiters would fill 200 GB.
+    pub(super) fn count_waiters(&self, change: i32) {
+        self.waiters.store(self.waiters.load(Relaxed).wrapping_add_signed(change), Relaxed);
+    }
+
+    /// Unlinks a node, moves its waker into the batch, and publishes the outcome.
+    ///
+    /// # Safety
+    /// LOCKED is held, the node is linked and has its waker. It must not be touched afterwards.
+    pub(super) unsafe fn dequeue(&self, node: NonNull<Node>, outcome: State, batch: &mut WakeBatch) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            self.queue.remove(node);
+            batch.push(node.as_ref().take_waker());
+        }
+        self.count_waiters(-1);
+        // SAFETY: LOCKED is held; unlinked and without its waker since just now.
+        unsafe { Node::publish(node, outcome) };
+    }
     /// Takes LOCKED, setting `mark` with it, and returns the word as it is then. At each look `bail` may end it with a
     /// reason; it must when the word is not QUEUED, unless `mark` says that it will be (LOCKED implies QUEUED).
     #[cold]
-    pub(super) fn lock<R>(&self, mark: usize, mut bail: impl FnMut(Word) -> Option<R>) -> Result<Word, R> {
+    pub(super) fn lock<R>(&self, mark: usize, mut bail: impl FnMut(W) -> Option<R>) -> Result<W, R> {
         let mut looks = 0;
         loop {
             let word = self.look();
@@ -33,7 +159,7 @@ impl Gate {
                 return Err(reason);
             }
             if !word.is_locked() {
-                debug_assert!((word.0 | mark) & QUEUED != 0, "LOCKED implies QUEUED");
+                debug_assert!((word.bits() | mark) & QUEUED != 0, "LOCKED implies QUEUED");
                 let next = word.with(LOCKED | mark);
                 if self.try_exchange_locked(word, next).is_ok() {
                     return Ok(next);
@@ -46,7 +172,7 @@ impl Gate {
     }
 
     /// Takes LOCKED if somebody waits and nobody holds it (D3, U5).
-    pub(crate) fn try_lock(&self) -> Option<Word> {
+    pub(crate) fn try_lock(&self) -> Option<W> {
         let mut word = self.look();
         while word.wants_server() {
             let next = word.with(LOCKED);
@@ -59,13 +185,11 @@ impl Gate {
     }
 }
 
-pub(super) use waiting::Sleepers;
+use waiting::Sleepers;
 
 #[cfg(feature = "std")]
 mod waiting {
     use super::*;
-    use crate::sys::atomic::{AtomicU32, Relaxed};
-    use crate::sys::const_fn;
     use crate::sys::futex;
     use crate::sys::mutant::{self, Mutant};
 
@@ -87,16 +211,16 @@ mod waiting {
         }
     }
 
-    impl Gate {
+    impl<W: LockWord> LockedQueue<W> {
         /// The CAS that takes LOCKED, which `next` has.
         #[inline(always)]
-        pub(in super::super) fn try_exchange_locked(&self, word: Word, next: Word) -> Result<(), Word> {
+        pub(in super::super) fn try_exchange_locked(&self, word: W, next: W) -> Result<(), W> {
             self.exchange(word, next)
         }
 
         /// The CAS that gives LOCKED back (U3), and Z4.
         #[inline]
-        pub(in super::super) fn try_exchange_unlocked(&self, word: Word, next: Word) -> Result<(), Word> {
+        pub(in super::super) fn try_exchange_unlocked(&self, word: W, next: W) -> Result<(), W> {
             self.exchange(word, next)?;
             self.wake_sleepers();
             Ok(())
@@ -136,7 +260,6 @@ mod waiting {
 #[cfg(not(feature = "std"))]
 mod waiting {
     use super::*;
-    use crate::sys::atomic::{AtomicU32, Relaxed};
     use crate::sys::platform;
 
     /// Without `std` nobody sleeps. Here the holder keeps what [`platform::Platform::enter`] gave it.
@@ -148,9 +271,9 @@ mod waiting {
         }
     }
 
-    impl Gate {
+    impl<W: LockWord> LockedQueue<W> {
         /// The CAS that takes LOCKED, which `next` has, with preemption forbidden if it succeeds.
-        pub(in super::super) fn try_exchange_locked(&self, word: Word, next: Word) -> Result<(), Word> {
+        pub(in super::super) fn try_exchange_locked(&self, word: W, next: W) -> Result<(), W> {
             let platform = platform::current();
             let token = (platform.enter)();
             let result = self.exchange(word, next);
@@ -162,7 +285,7 @@ mod waiting {
         }
 
         /// The CAS that gives LOCKED back (U3), after which preemption is allowed again.
-        pub(in super::super) fn try_exchange_unlocked(&self, word: Word, next: Word) -> Result<(), Word> {
+        pub(in super::super) fn try_exchange_unlocked(&self, word: W, next: W) -> Result<(), W> {
             let token = self.sleepers.0.load(Relaxed);
             self.exchange(word, next)?;
             (platform::current().exit)(token);
@@ -186,14 +309,14 @@ mod waiting {
 
 /// Hooks of the tests that set traps.
 #[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
-impl Gate {
+impl<W: LockWord> LockedQueue<W> {
     /// Whether somebody sleeps for LOCKED, or is about to.
     pub(crate) fn has_sleepers(&self) -> bool {
         self.sleepers.is_announced()
     }
 
     /// The word as it is.
-    pub(crate) fn look_for_test(&self) -> Word {
+    pub(crate) fn look_for_test(&self) -> W {
         self.look()
     }
 }
