@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 )
 
 type request struct {
@@ -107,7 +108,10 @@ func main() {
 	})
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
+		// A waiter that is never woken would keep the suite waiting, too.
+		slow := time.AfterFunc(30*time.Second, func() { fail("did not end: %s", in.Text()) })
 		say(reply(peers, in.Bytes()))
+		slow.Stop()
 	}
 	if err := in.Err(); err != nil {
 		fail("input: %v", err)
