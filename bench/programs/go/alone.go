@@ -14,7 +14,11 @@ import (
 const batch = 4096
 
 func uncontended(p *peer, r *request) answer {
-	s := p.make(1)
+	permits := 16
+	if p.most != 0 {
+		permits = p.most
+	}
+	s := p.make(permits)
 	loop := func() {
 		if r.Case == "U4" {
 			s.acquireLoop(batch)
@@ -23,7 +27,7 @@ func uncontended(p *peer, r *request) answer {
 		}
 	}
 	ns := repeat(r, loop)
-	p.complete(s, 1)
+	p.complete(s, permits)
 	return answer{Metrics: map[string]float64{"ns": ns}}
 }
 

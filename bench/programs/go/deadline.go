@@ -54,7 +54,8 @@ func deadlines(p *peer, r *request) answer {
 		fail("%s: no attempt ended", p.Name)
 	}
 	return answer{Metrics: map[string]float64{
-		"ops_per_s": float64(ended) / in.Seconds(), "granted": float64(granted) / float64(ended), "late_p99": late.quantile(0.99),
+		"ops_per_s": float64(ended) / in.Seconds(), "granted": float64(granted) / float64(ended),
+		"late_p99": late.quantile(0.99),
 	}}
 }
 

@@ -10,8 +10,8 @@ import (
 
 // sema is a semaphore of one kind.
 //
-// Its loops are its own since a call through an interface costs a third of an uncontended pair: the loop knows the type,
-// so the compiler sees (and may inline) what a user's own code would call.
+// Its loops are its own since a call through an interface costs a third of an uncontended pair: the loop knows the
+// type, so the compiler sees (and may inline) what a user's own code would call.
 type sema interface {
 	acquire()
 	release()

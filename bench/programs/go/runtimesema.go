@@ -1,6 +1,7 @@
 //go:build rtsema
 
-// The runtime's own semaphore, under sync.Mutex and sync.WaitGroup: one word, and a treap of waiters keyed by its address.
+// The runtime's own semaphore, under sync.Mutex and sync.WaitGroup: one word, and a treap of waiters keyed by its
+// address.
 package main
 
 import (
@@ -25,7 +26,7 @@ func init() {
 	optional = append(optional, &peer{
 		Name: "Go runtime sema", Kind: "barging", Version: runtime.Version(), make: newRuntimeSema, bank: newRuntimeSemaBank,
 		Cases: []string{"U1", "U4", "C2", "C6", "C7"},
-		Notes: []string{"Go runtime sema: not public, reached by go:linkname; its try is our CAS on its word, as it has none."},
+		Notes: []string{"Go runtime sema: not public, reached by go:linkname; it has no try: U1 is our CAS on its word."},
 	})
 }
 
