@@ -201,8 +201,7 @@ answer deadlines(const request& r) {
         granted += tallies[w].granted;
     }
     if (ended == 0) fail("no attempt ended");
-    return {{{"ops_per_s", ended / in},
-             {"granted", double(granted) / ended},
-             {"late_p99", merged(tallies).quantile(0.99)}},
-            {}};
+    histogram late = merged(tallies);
+    return {{{"ops_per_s", ended / in}, {"granted", double(granted) / ended}, {"late_p99", late.quantile(0.99)}},
+            late.pairs()};
 }

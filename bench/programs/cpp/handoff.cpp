@@ -14,26 +14,20 @@ struct table {
     int64_t sent = 0;
 };
 
-// Tries until it gets the permit, so that nobody's thread goes to sleep.
-void spin(semaphore& s) {
-    while (!s.try_acquire()) {
-    }
-}
-
 // Half of a round trip's mean time.
 double running(const request& r) {
     table t;
     int64_t returned = 0;
     std::thread partner([&] {
         for (bool last = false; !last; returned++) {
-            spin(t.there);
+            t.there.acquire();
             last = t.over;
             t.back.release();
         }
     });
     auto trip = [&] {
         t.there.release();
-        spin(t.back);
+        t.back.acquire();
     };
     int64_t warm = now() + milliseconds(number(r, "warm_ms", 10)).count();
     int64_t window = milliseconds(number(r, "window_ms", 100)).count();

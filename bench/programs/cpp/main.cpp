@@ -23,7 +23,7 @@ const std::map<std::string, answer (*)(const request&)> CASES = {
 };
 
 #if _GLIBCXX_RELEASE == 12
-const char* const NOTES = "\"libstdc++ 12: a release that finds no permit calls the futex, whether anybody waits or not.\"";
+const char* const NOTES = "\"libstdc++ 12: a release that finds no permit makes a futex call, waiters or not.\"";
 #else
 const char* const NOTES = "";
 #endif

@@ -1,7 +1,10 @@
 // A buffered channel: a send acquires, a receive releases. A sender that waits is handed its place in order.
 package main
 
-import "time"
+import (
+	"time"
+	"unsafe"
+)
 
 type channel chan struct{}
 
@@ -77,6 +80,8 @@ func newChannelBank(n int) bank {
 	}
 	return b
 }
+
+func (b channelBank) sizeOf() uintptr { return unsafe.Sizeof(b[0]) }
 
 func (b channelBank) tryLoop(n int, x uint64) (got int, _ uint64) {
 	for i := 0; i < n; i++ {

@@ -56,7 +56,7 @@ func deadlines(p *peer, r *request) answer {
 	return answer{Metrics: map[string]float64{
 		"ops_per_s": float64(ended) / in.Seconds(), "granted": float64(granted) / float64(ended),
 		"late_p99": late.quantile(0.99),
-	}}
+	}, Histogram: late.pairs()}
 }
 
 func hold(s sema, phase *phase, t *tally) {

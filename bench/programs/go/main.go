@@ -105,7 +105,7 @@ func main() {
 	say(map[string]any{
 		"hello": 1, "runtime": fmt.Sprintf("%s, GOMAXPROCS %d", runtime.Version(), runtime.GOMAXPROCS(0)), "peers": peers,
 		"absent": absent,
-		"notes":  []string{"Go: goroutines stand for threads (C2, C5, C8), for tasks and for futures (C3, C4)."},
+		"notes":  []string{"Go: goroutines stand for threads (C2, C5, C7, C8), for tasks and for futures (C3, C4)."},
 	})
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {

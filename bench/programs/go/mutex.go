@@ -1,7 +1,10 @@
 // sync.Mutex: a semaphore with one permit.
 package main
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // mutex fills the lines of a semaphore, so that it never shares one with what else the heap holds.
 type mutex struct {
@@ -49,6 +52,8 @@ func (s *mutex) workLoop(phase *phase, t *tally) {
 type mutexBank []sync.Mutex
 
 func newMutexBank(n int) bank { return make(mutexBank, n) }
+
+func (b mutexBank) sizeOf() uintptr { return unsafe.Sizeof(b[0]) }
 
 func (b mutexBank) tryLoop(n int, x uint64) (got int, _ uint64) {
 	for i := 0; i < n; i++ {

@@ -7,7 +7,7 @@ package main
 import (
 	"runtime"
 	"sync/atomic"
-	_ "unsafe" // go:linkname
+	"unsafe"
 )
 
 //go:linkname semacquire sync.runtime_Semacquire
@@ -88,6 +88,8 @@ func newRuntimeSemaBank(n int) bank {
 	}
 	return b
 }
+
+func (b runtimeSemaBank) sizeOf() uintptr { return unsafe.Sizeof(b[0]) }
 
 func (b runtimeSemaBank) tryLoop(n int, x uint64) (got int, _ uint64) {
 	for i := 0; i < n; i++ {

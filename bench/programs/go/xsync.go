@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -90,6 +91,8 @@ func newWeightedBank(n int) bank {
 	}
 	return b
 }
+
+func (b weightedBank) sizeOf() uintptr { return unsafe.Sizeof(b[0]) }
 
 func (b weightedBank) tryLoop(n int, x uint64) (got int, _ uint64) {
 	for i := 0; i < n; i++ {

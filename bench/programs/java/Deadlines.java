@@ -35,8 +35,9 @@ final class Deadlines {
         if (ended == 0) {
             throw Main.fail(peer.label + ": no attempt ended");
         }
+        Histogram late = all.waits();
         return new Answer().with("ops_per_s", ended / all.seconds).with("granted", granted / ended)
-                .with("late_p99", all.waits().quantile(0.99));
+                .with("late_p99", late.quantile(0.99)).with(late);
     }
 
     /** Computes for 100 µs under the permit, gives it back, and takes it again. */

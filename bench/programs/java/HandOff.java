@@ -31,17 +31,10 @@ final class HandOff {
         return new Answer().with("ns", ns);
     }
 
-    /** Tries until it gets the permit, so that nobody's thread goes to sleep. */
-    private static void spin(Semaphore s) {
-        while (!s.tryAcquire()) {
-            Thread.onSpinWait();
-        }
-    }
-
-    private void trips(int n) {
+    private void trips(int n) throws InterruptedException {
         for (int i = 0; i < n; i++) {
             there.release();
-            spin(back);
+            back.acquire();
         }
     }
 
@@ -50,7 +43,7 @@ final class HandOff {
         long[] returned = {0};
         Thread partner = new Thread(() -> {
             for (boolean last = false; !last; returned[0]++) {
-                spin(there);
+                there.acquireUninterruptibly();
                 last = over;
                 back.release();
             }

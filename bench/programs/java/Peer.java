@@ -3,9 +3,9 @@ import java.util.concurrent.Semaphore;
 /** The two orders of service that Java's semaphore has. */
 enum Peer {
     FAIR("Java Semaphore fair", "fair", true,
-            "Java Semaphore fair: its tryAcquire() without a time-out barges (U1, U3try, C7 running)."),
+            "Java Semaphore fair: its tryAcquire() without a time-out barges (U1, U3try, C6)."),
     BARGING("Java Semaphore", "barging", false,
-            "Java: platform threads, the serial collector, both peers warm in one JVM.");
+            "Java: platform threads, the serial collector, both peers warm in one JVM; C6 counts the live heap.");
 
     final String label;
     final String kind;
