@@ -9,7 +9,7 @@ pub mod semaphore;
 mod sys;
 mod wait;
 
-pub use semaphore::{Acquire, AcquireError, Policy, Semaphore, SemaphorePermit, Strict, TryAcquireError};
+pub use semaphore::{Acquire, AcquireError, Barging, Policy, Semaphore, SemaphorePermit, Strict, TryAcquireError};
 #[cfg(feature = "alloc")]
 pub use semaphore::{AcquireOwned, OwnedSemaphorePermit, PollSemaphore};
 #[cfg(feature = "std")]

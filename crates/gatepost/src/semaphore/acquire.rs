@@ -15,7 +15,7 @@ use super::permit::OwnedSemaphorePermit;
 use super::permit::{Held, SemaphorePermit};
 use super::policy::{Gate, Policy, Strict};
 use super::trace::{self, Operation};
-use super::{MAX_PERMITS, Semaphore, coop, handle::Handle};
+use super::{Semaphore, assert_countable, coop, handle::Handle};
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::node::{self, Node, Phase};
@@ -47,7 +47,7 @@ impl<H: Handle> Acquiring<H> {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn new(handle: H, n: usize, source: &'static str) -> Self {
-        assert!(n <= MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits ({MAX_PERMITS})");
+        assert_countable::<H::Policy>(n);
         let operation = handle.semaphore().resource.begin(source, n);
         Self { node: Node::new(n), handle: Some(handle), operation }
     }
@@ -205,8 +205,15 @@ impl<H: Handle> Acquiring<H> {
             if let Poll::Ready(outcome) = joined {
                 return outcome.map_err(WaitError::from);
             }
-            let ahead = gate.waiters().saturating_sub(1);
-            let end = thread::wait_for_outcome(&self.node, parker, ahead, options.deadline, interrupt);
+            let mut ahead = gate.waiters().saturating_sub(1);
+            let end = loop {
+                let end = thread::wait_for_outcome(&self.node, parker, ahead, options.deadline, interrupt);
+                // SAFETY: as above. (Ready, unless it was woken to compete, and lost.)
+                if end != End::Decided || unsafe { gate.poll_thread(&self.node, &parker.waker()) }.is_ready() {
+                    break end;
+                }
+                ahead = 0; // it is the front
+            };
             let mut panics = Panics::new();
             let state = match end {
                 End::Decided => self.node.state(),

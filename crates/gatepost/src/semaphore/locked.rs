@@ -18,12 +18,15 @@
 //! unlocker sees Z1; or the unlock comes first, and Z2 sees that. No fence is needed on the unlocking side, which pays
 //! one load. To sleep through an unlock, 2^31 of them would have to fall between Z2 and Z3.
 
+use super::error::TryAcquireError;
 use crate::sys;
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed};
 use crate::sys::const_fn;
-use crate::wait::batch::WakeBatch;
+use crate::sys::mutant::{self, Mutant};
+use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{Node, State};
 use crate::wait::queue::Queue;
+use core::fmt;
 use core::ptr::NonNull;
 
 /// No more permits are given out.
@@ -41,6 +44,16 @@ const LOOKS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 50 };
 pub trait LockWord: Copy {
     fn from_bits(bits: usize) -> Self;
     fn bits(self) -> usize;
+
+    /// The permits that are there.
+    fn permits(self) -> usize;
+
+    /// `n` permits fewer.
+    #[must_use]
+    fn minus(self, n: usize) -> Self;
+
+    /// Whether the permits are hidden from everybody but the queue.
+    fn masks(self) -> bool;
 
     /// Somebody waits, nobody holds LOCKED, and whoever deposits now has to serve.
     fn wants_server(self) -> bool;
@@ -123,6 +136,116 @@ impl<W: LockWord> LockedQueue<W> {
         W::from_bits(self.word.fetch_or(0, AcqRel))
     }
 
+    /// F: takes up to `n` permits away for good and returns how many. `settle` is step S.
+    pub(super) fn forget(&self, n: usize, settle: impl Fn() -> W) -> usize {
+        if n == 0 {
+            return 0;
+        }
+        let mut word = self.look();
+        loop {
+            if word.masks() {
+                if word.permits() > 0 {
+                    word = settle();
+                }
+                if word.masks() {
+                    self.touch();
+                    return 0;
+                }
+            }
+            let taken = word.permits().min(n);
+            match self.exchange(word, word.minus(taken)) {
+                Ok(()) => return taken,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// The permits, as a newcomer sees them.
+    #[inline]
+    pub(super) fn available(&self, settle: impl Fn() -> W) -> usize {
+        let mut word = self.look();
+        if word.masks() && word.permits() > 0 {
+            word = settle();
+        }
+        if word.masks() { 0 } else { word.permits() }
+    }
+
+    /// An attempt that did not succeed at once. `take` is step A2.
+    pub(super) fn try_acquire_slow(
+        &self,
+        n: usize,
+        mut word: W,
+        take: impl Fn(W) -> Result<(), W>,
+        settle: impl Fn() -> W,
+    ) -> Result<(), TryAcquireError> {
+        loop {
+            if word.is_closed() {
+                return Err(TryAcquireError::Closed);
+            }
+            if word.permits() < n {
+                return Err(TryAcquireError::NoPermits);
+            }
+            if word.masks() && n > 0 {
+                if mutant::is(Mutant::AnswerInMotion) {
+                    return Err(TryAcquireError::NoPermits);
+                }
+                word = settle(); // I5 of the strict policy: "no" is exact
+                if word.masks() {
+                    return Err(TryAcquireError::NoPermits);
+                }
+                continue;
+            }
+            match take(word) {
+                Ok(()) => return Ok(()),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// C. `close` is what the holder does: C3 and on; it says whether the semaphore is closed.
+    pub(super) fn close(&self, mut close: impl FnMut(W, &mut Panics) -> bool) {
+        let mut panics = Panics::new();
+        let mut word = self.look();
+        loop {
+            if word.is_closed() {
+                self.touch();
+                break;
+            }
+            if !word.is_queued() {
+                match self.exchange(word, word.with(CLOSED)) {
+                    Ok(()) => break, // C1
+                    Err(now) => word = now,
+                }
+                continue;
+            }
+            // C2
+            if let Ok(locked) = self.lock(0, |word| (word.is_closed() || !word.is_queued()).then_some(())) {
+                if close(locked, &mut panics) {
+                    break;
+                }
+            }
+            word = self.look();
+        }
+        panics.resume();
+    }
+
+    /// Never waits: a count that somebody is about to change is `<locked>`.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.look();
+        let permits: &dyn fmt::Debug = if word.is_locked() && word.masks() && word.permits() > 0 {
+            &format_args!("<locked>")
+        } else if word.masks() {
+            &0_usize
+        } else {
+            &word.permits()
+        };
+        f.debug_struct("Semaphore")
+            .field("permits", permits)
+            .field("waiters", &self.waiters())
+            .field("closed", &word.is_closed())
+            .finish()
+    }
+
     /// The number of waiters in the queue: a snapshot, unless LOCKED is held.
     #[inline]
     pub(super) fn waiters(&self) -> usize {
@@ -171,10 +294,15 @@ impl<W: LockWord> LockedQueue<W> {
         }
     }
 
-    /// Takes LOCKED if somebody waits and nobody holds it (D3, U5).
+    /// Takes LOCKED if the queue wants to be served and nobody holds it (D3, U5).
     pub(crate) fn try_lock(&self) -> Option<W> {
+        self.try_lock_if(W::wants_server)
+    }
+
+    /// Takes LOCKED if `wanted`, which must mean QUEUED and not LOCKED.
+    pub(super) fn try_lock_if(&self, wanted: impl Fn(W) -> bool) -> Option<W> {
         let mut word = self.look();
-        while word.wants_server() {
+        while wanted(word) {
             let next = word.with(LOCKED);
             match self.try_exchange_locked(word, next) {
                 Ok(()) => return Some(next),
@@ -191,7 +319,6 @@ use waiting::Sleepers;
 mod waiting {
     use super::*;
     use crate::sys::futex;
-    use crate::sys::mutant::{self, Mutant};
 
     /// Who sleeps for LOCKED. See the head of the file.
     pub(in super::super) struct Sleepers(AtomicU32);
@@ -224,6 +351,16 @@ mod waiting {
             self.exchange(word, next)?;
             self.wake_sleepers();
             Ok(())
+        }
+
+        /// Adds `delta`, which clears LOCKED and changes other flags of the holder's; returns the word before. Cannot fail,
+        /// whatever the rest of the word has become. And Z4.
+        #[inline]
+        pub(in super::super) fn unlock_by(&self, delta: usize) -> W {
+            // ORDERING: AcqRel, as every RMW on the word.
+            let before = W::from_bits(self.word.fetch_add(delta, AcqRel));
+            self.wake_sleepers();
+            before
         }
 
         /// Z4. LOCKED was cleared by this thread.
@@ -290,6 +427,16 @@ mod waiting {
             self.exchange(word, next)?;
             (platform::current().exit)(token);
             Ok(())
+        }
+
+        /// Adds `delta`, which clears LOCKED and changes other flags of the holder's; returns the word before. Cannot fail,
+        /// whatever the rest of the word has become. Preemption is allowed again.
+        pub(in super::super) fn unlock_by(&self, delta: usize) -> W {
+            let token = self.sleepers.0.load(Relaxed);
+            // ORDERING: AcqRel, as every RMW on the word.
+            let before = W::from_bits(self.word.fetch_add(delta, AcqRel));
+            (platform::current().exit)(token);
+            before
         }
 
         /// Nobody sleeps.

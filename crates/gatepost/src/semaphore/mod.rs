@@ -8,10 +8,12 @@
 //! | [`policy`](self::Policy) | who goes first |
 //! | `locked` | a queue, and the word whose bit is its lock: what gates are made of |
 //! | `strict` | the strict policy: its word, its protocol, the proof |
+//! | `barging` | the barging policy: the same |
 //! | [`poll`](self::PollSemaphore) | for hand-written futures and `tower` services |
 //! | `coop`, `trace` | what the features `tokio` and `tracing` add |
 
 mod acquire;
+mod barging;
 mod coop;
 mod error;
 mod handle;
@@ -36,7 +38,7 @@ pub use error::{AcquireError, TryAcquireError};
 #[cfg(feature = "alloc")]
 pub use permit::OwnedSemaphorePermit;
 pub use permit::SemaphorePermit;
-pub use policy::{Policy, Strict};
+pub use policy::{Barging, Policy, Strict};
 #[cfg(feature = "alloc")]
 pub use poll::PollSemaphore;
 
@@ -48,7 +50,6 @@ use alloc::sync::Arc;
 use core::fmt;
 use permit::Held;
 use policy::Gate;
-use strict::MAX_PERMITS;
 use trace::Resource;
 
 /// A counting semaphore that gives out many permits at once, fairly, to tasks and threads in one queue.
@@ -123,7 +124,7 @@ pub struct Semaphore<P: Policy = Strict> {
 
 impl Semaphore {
     /// The largest number of permits of a semaphore: `usize::MAX >> 3`.
-    pub const MAX_PERMITS: usize = MAX_PERMITS;
+    pub const MAX_PERMITS: usize = Strict::MAX_PERMITS;
 
     /// A semaphore with `permits` permits.
     ///
@@ -138,7 +139,7 @@ impl Semaphore {
     #[inline]
     #[track_caller]
     pub fn new(permits: usize) -> Self {
-        assert!(permits <= MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits ({MAX_PERMITS})");
+        assert_countable::<Strict>(permits);
         Self { gate: strict::Gate::new(permits), resource: Resource::new(permits) }
     }
 
@@ -154,7 +155,7 @@ impl Semaphore {
         /// assert_eq!(SEMAPHORE.available_permits(), 3);
         /// ```
         pub const fn const_new(permits: usize) -> Self {
-            assert!(permits <= MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits");
+            assert!(permits <= Strict::MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits");
             Self { gate: strict::Gate::new(permits), resource: Resource::none() }
         }
     }
@@ -170,6 +171,49 @@ impl Semaphore {
             Self { gate: strict::Gate::new_closed(), resource: Resource::none() }
         }
     }
+}
+
+impl Semaphore<Barging> {
+    /// A semaphore with `permits` permits and the policy [`Barging`].
+    ///
+    /// # Panics
+    /// If `permits` exceeds [`Barging::MAX_PERMITS`](Policy::MAX_PERMITS).
+    ///
+    /// # Examples
+    /// ```
+    /// let semaphore = gatepost::Semaphore::barging(3);
+    /// assert_eq!(semaphore.available_permits(), 3);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn barging(permits: usize) -> Self {
+        assert_countable::<Barging>(permits);
+        Self { gate: barging::Gate::new(permits), resource: Resource::new(permits) }
+    }
+
+    const_fn! {
+        /// A semaphore with `permits` permits and the policy [`Barging`], in a constant.
+        ///
+        /// # Panics
+        /// If `permits` exceeds [`Barging::MAX_PERMITS`](Policy::MAX_PERMITS); in a constant that does not compile.
+        pub const fn const_barging(permits: usize) -> Self {
+            assert!(permits <= Barging::MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits");
+            Self { gate: barging::Gate::new(permits), resource: Resource::none() }
+        }
+    }
+
+    /// A semaphore with the policy [`Barging`], without permits, that is closed already.
+    pub fn barging_closed() -> Self {
+        Self { gate: barging::Gate::new_closed(), resource: Resource::none() }
+    }
+}
+
+/// # Panics
+/// If a semaphore with this policy cannot count `n` permits.
+#[inline(always)]
+#[track_caller]
+fn assert_countable<P: Policy>(n: usize) {
+    assert!(n <= P::MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits ({})", P::MAX_PERMITS);
 }
 
 /// State.
@@ -203,7 +247,7 @@ impl<P: Policy> Semaphore<P> {
     /// [`MAX_PERMITS`](Semaphore::MAX_PERMITS) and somebody waits, whom it must serve first.
     ///
     /// # Panics
-    /// If there would be more than [`MAX_PERMITS`](Semaphore::MAX_PERMITS) free permits. Nothing has changed then.
+    /// If there would be more than [`MAX_PERMITS`](Policy::MAX_PERMITS) free permits. Nothing has changed then.
     #[inline]
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
@@ -246,7 +290,7 @@ impl<P: Policy> Semaphore<P> {
     /// # Ok::<(), gatepost::TryAcquireError>(())
     /// ```
     pub fn drain_permits(&self) -> usize {
-        self.forget_permits(MAX_PERMITS)
+        self.forget_permits(P::MAX_PERMITS)
     }
 
     /// Closes the semaphore: no more permits are given out, and everybody who waits for one gets an error. Whoever could
@@ -299,7 +343,7 @@ macro_rules! acquiring {
                 /// Dropping the future loses its place in the queue and no permit.
                 ///
                 /// # Panics
-                /// If the number of permits exceeds [`MAX_PERMITS`](Semaphore::MAX_PERMITS).
+                /// If the number of permits exceeds [`MAX_PERMITS`](Policy::MAX_PERMITS).
                 #[inline]
                 #[track_caller]
                 pub fn $acquire($this: $self $(, $n: $n_type)?) -> $future {
@@ -314,12 +358,12 @@ macro_rules! acquiring {
                 /// semaphore is open.
                 ///
                 /// # Panics
-                /// If the number of permits exceeds [`MAX_PERMITS`](Semaphore::MAX_PERMITS).
+                /// If the number of permits exceeds [`MAX_PERMITS`](Policy::MAX_PERMITS).
                 #[inline]
                 #[track_caller]
                 pub fn $try_acquire($this: $self $(, $n: $n_type)?) -> Result<$permit_type, TryAcquireError> {
                     let n = $as_usize;
-                    assert!(n <= MAX_PERMITS, "a semaphore may not have more than MAX_PERMITS permits ({MAX_PERMITS})");
+                    assert_countable::<P>(n);
                     $this.gate.try_acquire(n)?;
                     let permit = $permit(Held::new($handle, n));
                     permit.semaphore().resource.removed(n);
@@ -334,7 +378,7 @@ macro_rules! acquiring {
                 /// If the semaphore is closed, or gets closed meanwhile.
                 ///
                 /// # Panics
-                /// If the number of permits exceeds [`MAX_PERMITS`](Semaphore::MAX_PERMITS). With the feature `tokio`,
+                /// If the number of permits exceeds [`MAX_PERMITS`](Policy::MAX_PERMITS). With the feature `tokio`,
                 /// inside a runtime where Tokio's own blocking methods would.
                 #[cfg(feature = "std")]
                 #[inline]

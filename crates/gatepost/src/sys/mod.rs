@@ -27,6 +27,8 @@ pub(crate) use const_fn;
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
+#[cfg(all(feature = "std", not(all(test, any(loom, shuttle)))))]
+pub(crate) mod clock;
 #[cfg(feature = "std")]
 pub(crate) mod cpus;
 #[cfg(feature = "std")]

@@ -32,6 +32,16 @@ pub(crate) enum Mutant {
     PollMissesClose,
     /// A newcomer takes free permits past the queue.
     Overtake,
+    /// Barging: the front is never protected.
+    EndlessPatience,
+    /// Barging: a newcomer takes permits that are kept for a protected front.
+    PassProtected,
+    /// Barging: the unlock does not look at the permits that came meanwhile.
+    UnlockUnseen,
+    /// Barging: a woken waiter that goes away does not hand its turn on.
+    TurnLost,
+    /// Barging: a woken waiter that was granted its permits meanwhile takes them again.
+    TakeTwice,
 }
 
 /// Whether `mutant` is seeded in this thread.

@@ -9,6 +9,9 @@
 //!                                      │  └── by its own waiter, who holds the lock:
 //!                                      └────────────────────────────▶ TIMED_OUT | INTERRUPTED | CANCELLED
 //! ```
+//! A policy that lets waiters compete has one more state: the holder wakes the front (QUEUED to WOKEN) without deciding
+//! anything. The node stays linked and has no waker; it takes what it needs, or, as the holder, puts a waker and is QUEUED
+//! again. What is said of QUEUED holds of WOKEN, but for the waker.
 //!
 //! # Who may touch what
 //! | field | while not linked | while linked |
@@ -56,6 +59,8 @@ pub(crate) const TIMED_OUT: State = 4;
 pub(crate) const INTERRUPTED: State = 5;
 /// The waiter went away: its future was dropped.
 pub(crate) const CANCELLED: State = 6;
+/// In a queue, woken to compete; no outcome yet.
+pub(crate) const WOKEN: State = 7;
 
 /// Where the owner is with its node. Known to the owner alone, so it costs no atomic access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -202,35 +202,12 @@ impl super::Gate for Gate {
     }
 
     fn forget(&self, n: usize) -> usize {
-        if n == 0 {
-            return 0;
-        }
-        let mut word = self.look();
-        loop {
-            if word.masks() {
-                if word.permits() > 0 {
-                    word = self.settle_for_answer(); // I5
-                }
-                if word.masks() {
-                    self.touch();
-                    return 0;
-                }
-            }
-            let taken = word.permits().min(n);
-            match self.exchange(word, word.minus(taken)) {
-                Ok(()) => return taken,
-                Err(now) => word = now,
-            }
-        }
+        self.0.forget(n, || self.settle_for_answer())
     }
 
     #[inline]
     fn available(&self) -> usize {
-        let mut word = self.look();
-        if word.masks() && word.permits() > 0 {
-            word = self.settle_for_answer(); // I5
-        }
-        if word.masks() { 0 } else { word.permits() }
+        self.0.available(|| self.settle_for_answer())
     }
 
     #[inline]
@@ -239,29 +216,7 @@ impl super::Gate for Gate {
     }
 
     fn close(&self) {
-        let mut panics = Panics::new();
-        let mut word = self.look();
-        loop {
-            if word.is_closed() {
-                self.touch();
-                break;
-            }
-            if !word.is_queued() {
-                match self.exchange(word, word.with(CLOSED)) {
-                    Ok(()) => break, // C1
-                    Err(now) => word = now,
-                }
-                continue;
-            }
-            // C2
-            if let Ok(locked) = self.lock(0, |word| (word.is_closed() || !word.is_queued()).then_some(())) {
-                if self.close_and_wake(locked, &mut panics) {
-                    break;
-                }
-            }
-            word = self.look();
-        }
-        panics.resume();
+        self.0.close(|word, panics| self.close_and_wake(word, panics));
     }
 
     #[inline]
@@ -289,47 +244,13 @@ impl super::Gate for Gate {
 impl Gate {
     #[cold]
     #[inline(never)]
-    fn try_acquire_slow(&self, n: usize, mut word: Word) -> Result<(), TryAcquireError> {
-        loop {
-            if word.is_closed() {
-                return Err(TryAcquireError::Closed);
-            }
-            if word.permits() < n {
-                return Err(TryAcquireError::NoPermits);
-            }
-            if word.masks() && n > 0 {
-                if mutant::is(Mutant::AnswerInMotion) {
-                    return Err(TryAcquireError::NoPermits);
-                }
-                word = self.settle_for_answer(); // I5
-                if word.masks() {
-                    return Err(TryAcquireError::NoPermits);
-                }
-                continue;
-            }
-            match self.take(n, word) {
-                Ok(()) => return Ok(()),
-                Err(now) => word = now,
-            }
-        }
+    fn try_acquire_slow(&self, n: usize, word: Word) -> Result<(), TryAcquireError> {
+        self.0.try_acquire_slow(n, word, |word| self.take(n, word), || self.settle_for_answer())
     }
 }
 
 impl fmt::Debug for Gate {
-    /// Never waits: a count that somebody is about to change is `<locked>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.look();
-        let permits: &dyn fmt::Debug = if word.is_locked() && word.masks() && word.permits() > 0 {
-            &format_args!("<locked>")
-        } else if word.masks() {
-            &0_usize
-        } else {
-            &word.permits()
-        };
-        f.debug_struct("Semaphore")
-            .field("permits", permits)
-            .field("waiters", &super::Gate::waiters(self))
-            .field("closed", &word.is_closed())
-            .finish()
+        self.0.show(f)
     }
 }

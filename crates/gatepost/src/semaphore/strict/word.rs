@@ -40,7 +40,7 @@ impl Word {
     }
 
     #[inline(always)]
-    pub(super) const fn permits(self) -> usize {
+    const fn count(self) -> usize {
         self.0 >> 3
     }
 
@@ -48,13 +48,7 @@ impl Word {
     /// them is an RMW all the same (T43).
     #[inline(always)]
     pub(super) const fn admits(self, n: usize) -> bool {
-        self.0 & (CLOSED | QUEUED) == 0 && self.permits() >= n || n == 0 && self.0 & CLOSED == 0
-    }
-
-    /// The permits that are hidden from everybody but the queue: those of an open semaphore on which somebody waits.
-    #[inline(always)]
-    pub(super) const fn masks(self) -> bool {
-        self.0 & (CLOSED | QUEUED) == QUEUED
+        self.0 & (CLOSED | QUEUED) == 0 && self.count() >= n || n == 0 && self.0 & CLOSED == 0
     }
 
     /// Whether `n` more permits can be added without looking again.
@@ -67,11 +61,6 @@ impl Word {
     pub(super) const fn plus(self, n: usize) -> Self {
         Self(self.0 + n * ONE)
     }
-
-    #[inline(always)]
-    pub(super) const fn minus(self, n: usize) -> Self {
-        Self(self.0 - n * ONE)
-    }
 }
 
 impl LockWord for Word {
@@ -83,6 +72,22 @@ impl LockWord for Word {
     #[inline(always)]
     fn bits(self) -> usize {
         self.0
+    }
+
+    #[inline(always)]
+    fn permits(self) -> usize {
+        self.count()
+    }
+
+    #[inline(always)]
+    fn minus(self, n: usize) -> Self {
+        Self(self.0 - n * ONE)
+    }
+
+    /// The permits that are hidden from everybody but the queue: those of an open semaphore on which somebody waits.
+    #[inline(always)]
+    fn masks(self) -> bool {
+        self.0 & (CLOSED | QUEUED) == QUEUED
     }
 
     #[inline(always)]

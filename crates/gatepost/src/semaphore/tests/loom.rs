@@ -9,7 +9,7 @@ use crate::semaphore::{AcquireError, Semaphore};
 use crate::sys::mutant::{Mutant, caught};
 use crate::{Interrupter, WaitError, WaitOptions};
 use loom::cell::UnsafeCell;
-use loom::future::block_on;
+pub(super) use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use loom::thread;
@@ -40,17 +40,17 @@ async fn acquire(semaphore: &Semaphore, n: usize) -> Result<(), AcquireError> {
 }
 
 /// Every scenario joins its threads: loom's statics (the futex table's) are gone when its main thread ends.
-fn join(threads: Vec<thread::JoinHandle<()>>) {
+pub(super) fn join(threads: Vec<thread::JoinHandle<()>>) {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 /// Checks `scenario` with at most two preemptions, or all of it if `GATEPOST_LOOM_FULL` is set (the soak).
-fn model(scenario: impl Fn() + Send + Sync + 'static) {
+pub(super) fn model(scenario: impl Fn() + Send + Sync + 'static) {
     bounded(2, scenario);
 }
 
 /// Checks `scenario` with at most so many preemptions, or all of it in the soak.
-fn bounded(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+pub(super) fn bounded(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let full = std::env::var_os("GATEPOST_LOOM_FULL").is_some();
     if !full {
