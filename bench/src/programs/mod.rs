@@ -1,0 +1,132 @@
+//! Peers that are programs: other languages, and another version of a crate that this process already links.
+//!
+//! | step | when | if it fails |
+//! |---|---|---|
+//! | build | before anything is measured, into `bench/target/programs` | its peers are reported missing, with what to install |
+//! | start | once | the same |
+//! | ask | for each sample, in turn with the peers in this process | that peer is left out from there on |
+//! | retire | at the end: its input ends | it is killed after a while |
+
+mod session;
+
+pub(crate) use session::{Refused, Session};
+
+use crate::glob;
+use anyhow::{Context as _, Result, bail};
+use gatepost_bench_kit::result::Missing;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A program that can be built.
+struct Program {
+    /// Its folder, and the name of what is built.
+    folder: &'static str,
+    /// The peers that it has if all is well.
+    peers: &'static [&'static str],
+    build: fn(&Path, &Path) -> Result<Built>,
+}
+
+/// A program that was built.
+struct Built {
+    executable: PathBuf,
+    /// Peers that were left out: lines of the build.
+    said: String,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program { folder: "tokio-1.53", peers: &["tokio 1.53.3"], build: cargo },
+    Program { folder: "go", peers: &["Go sync.Mutex", "Go channel", "Go x/sync", "Go runtime sema"], build: script },
+    Program { folder: "java", peers: &["Java Semaphore fair", "Java Semaphore"], build: script },
+    Program { folder: "cpp", peers: &["C++ counting_semaphore"], build: script },
+];
+
+/// Names of every peer that is a program.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().flat_map(|program| program.peers).copied()
+}
+
+/// Builds and starts each program that has a peer which is wanted.
+pub(crate) fn start(wanted: &[String], mut at: impl FnMut(&str)) -> (Vec<Session>, Vec<Missing>) {
+    let (mut sessions, mut missing) = (Vec::new(), Vec::new());
+    for program in PROGRAMS {
+        if !program.peers.iter().any(|name| glob::any(wanted, name)) {
+            continue;
+        }
+        at(program.folder);
+        match build_and_start(program) {
+            Ok((session, said)) => {
+                let absent = session.hello.absent.iter();
+                missing.extend(absent.map(|absent| Missing { peer: absent.name.clone(), why: absent.why.clone() }));
+                // A peer that is there is none of those that the build left out, whatever it said.
+                for name in program.peers {
+                    let known = session.hello.peers.iter().any(|peer| peer.name == *name)
+                        || missing.iter().any(|missing| missing.peer == *name);
+                    if !known {
+                        let why =
+                            said.lines().find(|line| line.contains(name)).unwrap_or("its program does not have it");
+                        missing.push(Missing { peer: (*name).to_owned(), why: why.to_owned() });
+                    }
+                }
+                sessions.push(session);
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                missing.extend(program.peers.iter().map(|&peer| Missing { peer: peer.to_owned(), why: why.clone() }));
+            }
+        }
+    }
+    missing.retain(|missing| glob::any(wanted, &missing.peer));
+    (sessions, missing)
+}
+
+fn build_and_start(program: &Program) -> Result<(Session, String)> {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (source, out) =
+        (bench.join("programs").join(program.folder), bench.join("target/programs").join(program.folder));
+    if !source.is_dir() {
+        bail!("its sources are not there: {}", source.display());
+    }
+    std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let built = (program.build)(&source, &out)?;
+    let session = Session::start(&mut Command::new(&built.executable))
+        .with_context(|| format!("{} does not start", built.executable.display()))?;
+    Ok((session, built.said))
+}
+
+/// Runs a build and returns what it said, if it went well.
+fn run(command: &mut Command) -> Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).output().with_context(|| format!("`{name}` cannot be run: is it on the PATH?"))
+}
+
+/// The last lines of a failed build: there the reason stands.
+fn end_of(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(3)..].join(" / ")
+}
+
+/// A folder with a script `build`.
+fn script(source: &Path, out: &Path) -> Result<Built> {
+    let output = run(Command::new("sh").arg(source.join("build")).arg(out))?;
+    match output.status.code() {
+        Some(0) => {}
+        Some(3) => bail!("{}", end_of(&output)),
+        _ => bail!("it cannot be built, {}: {}", output.status, end_of(&output)),
+    }
+    let executable = out.join(source.file_name().context("a folder has a name")?);
+    Ok(Built { executable, said: String::from_utf8_lossy(&output.stdout).into_owned() })
+}
+
+/// A Cargo workspace of its own.
+fn cargo(source: &Path, out: &Path) -> Result<Built> {
+    // The one that runs us, if one does.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml"));
+    let output = run(command.arg("--target-dir").arg(out))?;
+    if !output.status.success() {
+        bail!("it cannot be built, {}: {}", output.status, end_of(&output));
+    }
+    Ok(Built { executable: out.join("release/gatepost-bench-tokio-1-53"), said: String::new() })
+}
