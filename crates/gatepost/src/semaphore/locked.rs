@@ -296,13 +296,8 @@ impl<W: LockWord> LockedQueue<W> {
 
     /// Takes LOCKED if the queue wants to be served and nobody holds it (D3, U5).
     pub(crate) fn try_lock(&self) -> Option<W> {
-        self.try_lock_if(W::wants_server)
-    }
-
-    /// Takes LOCKED if `wanted`, which must mean QUEUED and not LOCKED.
-    pub(super) fn try_lock_if(&self, wanted: impl Fn(W) -> bool) -> Option<W> {
         let mut word = self.look();
-        while wanted(word) {
+        while word.wants_server() {
             let next = word.with(LOCKED);
             match self.try_exchange_locked(word, next) {
                 Ok(()) => return Some(next),

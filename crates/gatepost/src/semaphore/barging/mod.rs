@@ -16,7 +16,7 @@
 //!
 //! **A, acquire.** A1 load the word. A2 if it admits `n` (open, not STARVED, enough), CAS `n` away; if it is QUEUED that
 //! is an *overtaking*, counted before the CAS, and one in [`patience::SAMPLE`] looks at the front's patience first (A3):
-//! if it is out, try LOCKED, and U with the intent to protect.
+//! if it is out, it takes LOCKED, and U with the intent to protect.
 //!
 //! **E, enqueue.** E1 CAS from not LOCKED to LOCKED|QUEUED; while waiting for that, A2 or the news of CLOSED may end it.
 //! E2 link the node, QUEUED. Then U.
@@ -79,9 +79,10 @@
 //!
 //! # Claim: overtaking is bounded
 //! Once the front's patience is out and somebody has seen it (the 16th overtaking after, or its own loss), nobody passes
-//! it. *Proof.* Who sees it has LOCKED (P3) or tries for it (A3); if another holds LOCKED, the next overtaking in the
-//! sample tries again. With LOCKED, U1 sets STARVED or U2 grants. STARVED stays until the front leaves the queue, by I5
-//! nobody else takes permits until then, and each deposit serves (`wants_server`). ∎
+//! it but those who were about to. *Proof.* Who sees it has LOCKED (P3) or waits for it (A3), before it takes anything.
+//! (So a holder that is preempted holds up one overtaker in 16, hence all of them after 16 each.) With LOCKED, U1 sets
+//! STARVED or U2 grants. STARVED stays until the front leaves the queue, by I5 nobody else takes permits until then, and
+//! each deposit serves (`wants_server`). ∎
 //!
 //! # Ordering
 //! Every RMW on the word is AcqRel; the load or failed CAS that an answer rests on is Acquire. So acquisitions, releases,
@@ -179,8 +180,9 @@ impl Gate {
     #[inline(never)]
     fn look_at_patience(&self) -> Word {
         if self.patience.is_out() {
-            let passed = |word: Word| word.0 & (QUEUED | LOCKED | STARVED) == QUEUED;
-            if let Some(word) = self.try_lock_if(passed) {
+            // Waits for the lock: a holder that is preempted would let everybody pass meanwhile.
+            let needless = |word: Word| word.0 & (QUEUED | STARVED | CLOSED) != QUEUED;
+            if let Ok(word) = self.lock(0, |word| needless(word).then_some(())) {
                 // The front may be another by now.
                 let intent = if self.patience.is_out() { Intent::Protect } else { Intent::Serve };
                 let mut panics = Panics::new();

@@ -5,7 +5,7 @@
 //! batch holds two wakers here, and who meets LOCKED looks once before it sleeps.
 
 use super::history::{Answer, Call, Event, Id, Try, is_linearizable};
-use crate::semaphore::{Acquire, AcquireError, Semaphore};
+use crate::semaphore::{Acquire, AcquireError, Policy, Semaphore};
 use crate::sys::mutant::{Mutant, caught};
 use crate::{TryAcquireError, WaitError, WaitOptions};
 use shuttle::rand::{Rng, thread_rng};
@@ -214,7 +214,7 @@ fn histories_reject_a_lost_grant() {
 }
 
 /// A grant, and whoever waits for it as a task of the executor here: a thread that parks between polls.
-fn block_on(semaphore: &Semaphore, n: usize) -> Result<(), AcquireError> {
+fn block_on<P: Policy>(semaphore: &Semaphore<P>, n: usize) -> Result<(), AcquireError> {
     let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
     let mut acquire = Box::pin(semaphore.acquire_n(n));
     loop {
@@ -227,8 +227,8 @@ fn block_on(semaphore: &Semaphore, n: usize) -> Result<(), AcquireError> {
 
 /// Twelve waiters of mixed weights, threads and tasks, some of whom give up; permits come in drops. Everybody who stays
 /// is served.
-fn crowd() {
-    let semaphore = Arc::new(Semaphore::new(0));
+fn crowd<P: Policy>(semaphore: Semaphore<P>) {
+    let semaphore = Arc::new(semaphore);
     let mut needed = 0;
     let waiters: Vec<_> = (0..12)
         .map(|i| {
@@ -267,7 +267,7 @@ fn crowd() {
 
 #[test]
 fn a_crowd_is_served() {
-    explore(crowd);
+    explore(|| crowd(Semaphore::new(0)));
 }
 
 const CROWD: &str = "semaphore::tests::shuttle::a_crowd_is_served";
@@ -283,8 +283,8 @@ fn a_crowd_is_stranded_by_cancelling_without_serving() {
 }
 
 /// A crowd, and one release for all: more than a batch.
-fn storm() {
-    let semaphore = Arc::new(Semaphore::new(0));
+fn storm<P: Policy>(semaphore: Semaphore<P>) {
+    let semaphore = Arc::new(semaphore);
     let waiters: Vec<_> = (0..7)
         .map(|i| {
             let semaphore = semaphore.clone();
@@ -304,10 +304,78 @@ fn storm() {
 
 #[test]
 fn a_storm_is_served_in_batches() {
-    explore(storm);
+    explore(|| storm(Semaphore::new(0)));
 }
 
 #[test]
 fn a_storm_is_stranded_by_an_unpaid_debt() {
     caught(Mutant::DebtUnpaid, "semaphore::tests::shuttle::a_storm_is_served_in_batches", "deadlock");
+}
+
+#[test]
+fn barging_a_crowd_is_served() {
+    explore(|| crowd(Semaphore::barging(0)));
+}
+
+const BARGING_CROWD: &str = "semaphore::tests::shuttle::barging_a_crowd_is_served";
+
+#[test]
+fn barging_a_crowd_is_stranded_by_a_lost_turn() {
+    caught(Mutant::TurnLost, BARGING_CROWD, "deadlock");
+}
+
+#[test]
+fn barging_a_crowd_is_stranded_by_an_unlock_that_does_not_look() {
+    caught(Mutant::UnlockUnseen, BARGING_CROWD, "deadlock");
+}
+
+#[test]
+fn barging_a_storm_is_served_one_by_one() {
+    explore(|| storm(Semaphore::barging(0)));
+}
+
+/// Threads that take and give back without end, tasks and threads that wait, and one that gives up: each acquisition that
+/// passes the front has a ticket. There is no clock here: the patience is one lost wake-up, or two overtakings.
+fn overtaking() {
+    const BARGERS: usize = 2;
+    const PATIENCE: usize = 2;
+    let semaphore = Arc::new(Semaphore::barging(1));
+    let held = semaphore.try_acquire().unwrap();
+    let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
+    let mut front = Box::pin(semaphore.acquire());
+    assert!(front.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(held);
+    let tickets = Arc::new(Mutex::new(0));
+    let bargers: Vec<_> = (0..BARGERS)
+        .map(|_| {
+            let (semaphore, tickets) = (semaphore.clone(), tickets.clone());
+            thread::spawn(move || {
+                for _ in 0..8 {
+                    if let Ok(permit) = semaphore.try_acquire() {
+                        if semaphore.num_waiters() > 0 {
+                            *tickets.lock().unwrap() += 1;
+                        }
+                        drop(permit);
+                    }
+                }
+            })
+        })
+        .collect();
+    while front.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        thread::park();
+    }
+    bargers.into_iter().for_each(|barger| barger.join().unwrap());
+    let tickets = *tickets.lock().unwrap();
+    // Each barger may have looked just before the front's patience was out, and may have lost a count to another.
+    assert!(tickets <= PATIENCE + 2 * BARGERS, "{tickets} passed the front");
+}
+
+#[test]
+fn barging_is_bounded() {
+    explore(overtaking);
+}
+
+#[test]
+fn barging_without_a_bound_is_seen() {
+    caught(Mutant::EndlessPatience, "semaphore::tests::shuttle::barging_is_bounded", "passed the front");
 }
