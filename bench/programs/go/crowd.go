@@ -3,28 +3,54 @@
 package main
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
 
-// crowd runs `workers` goroutines for one window.
-func crowd(r *request, workers int, run func(worker int, phase *phase, t *tally)) ([]tally, time.Duration) {
-	tallies := make([]tally, workers)
-	phase := &phase{}
-	var all sync.WaitGroup
-	for w := range tallies {
-		all.Add(1)
-		go func(w int) {
-			defer all.Done()
-			tallies[w].x = seed(w)
-			run(w, phase, &tallies[w])
-		}(w)
+// windows is how often a window is taken when nobody counted anything, each twice as long as the one before: in a few
+// milliseconds the machine may have run others only.
+const windows = 4
+
+// crowd runs `workers` goroutines for one window; `counted` says what a worker did in it. Nothing if none did anything.
+func crowd(
+	r *request, workers int, run func(worker int, phase *phase, t *tally), counted func(t *tally) uint64,
+) ([]tally, time.Duration) {
+	for again := 0; again < windows; again++ {
+		tallies := make([]tally, workers)
+		phase := &phase{}
+		gate := make(chan struct{})
+		var ready, all sync.WaitGroup
+		ready.Add(workers)
+		all.Add(workers)
+		for w := range tallies {
+			go func(w int) {
+				defer all.Done()
+				ready.Done()
+				<-gate
+				tallies[w].x = seed(w)
+				run(w, phase, &tallies[w])
+			}(w)
+		}
+		ready.Wait()
+		close(gate)
+		in := phase.window(r.WarmMs, r.WindowMs*float64(int(1)<<again))
+		all.Wait()
+		sum := uint64(0)
+		for i := range tallies {
+			sum += counted(&tallies[i])
+		}
+		if sum > 0 {
+			return tallies, in
+		}
 	}
-	in := phase.window(r.WarmMs, r.WindowMs)
-	all.Wait()
-	runtime.KeepAlive(phase)
-	return tallies, in
+	return nil, 0
+}
+
+func ops(t *tally) uint64   { return t.ops }
+func waits(t *tally) uint64 { return t.waits.count }
+
+func idle(r *request) answer {
+	return refuse("nobody got a permit in %d windows from %g ms", windows, r.WindowMs)
 }
 
 func contended(p *peer, r *request) answer {
@@ -36,22 +62,25 @@ func contended(p *peer, r *request) answer {
 		return refuse("%s has %d permit", p.Name, p.most)
 	}
 	s := p.make(permits)
-	tallies, in := crowd(r, workers, func(_ int, phase *phase, t *tally) { s.workLoop(phase, t) })
+	tallies, in := crowd(r, workers, func(_ int, phase *phase, t *tally) { s.workLoop(phase, t) }, ops)
+	if tallies == nil {
+		return idle(r)
+	}
 	metrics := shares(tallies, in)
 	p.complete(s, permits)
 
-	tallies, _ = crowd(r, workers, func(_ int, phase *phase, t *tally) { clocked(s, phase, t) })
+	tallies, _ = crowd(r, workers, func(_ int, phase *phase, t *tally) { clocked(s, phase, t) }, waits)
+	if tallies == nil {
+		return idle(r)
+	}
 	p.complete(s, permits)
-	waits := &histogram{}
+	all := &histogram{}
 	for i := range tallies {
-		waits.merge(tallies[i].waits)
+		all.merge(tallies[i].waits)
 	}
-	if waits.count == 0 {
-		fail("%s: nobody got a permit in the window with the clock", p.Name)
-	}
-	metrics["wait_p50"], metrics["wait_p99"] = waits.quantile(0.5), waits.quantile(0.99)
-	metrics["wait_max"] = float64(waits.max)
-	return answer{Metrics: metrics, Histogram: waits.pairs()}
+	metrics["wait_p50"], metrics["wait_p99"] = all.quantile(0.5), all.quantile(0.99)
+	metrics["wait_max"] = float64(all.max)
+	return answer{Metrics: metrics, Histogram: all.pairs()}
 }
 
 // clocked goes through the interface: that is little beside two looks at the clock.
@@ -86,7 +115,10 @@ func mixed(p *peer, r *request) answer {
 			}
 		}
 		t.ops, t.x = n, x
-	})
+	}, ops)
+	if tallies == nil {
+		return idle(r)
+	}
 	metrics := shares(tallies, in)
 	p.complete(s, permits)
 	var big, small float64

@@ -21,40 +21,32 @@ final class Deadlines {
             } else {
                 ask(s, window, mine);
             }
-        });
+        }, t -> t.ops);
         peer.complete(s, 1);
-        if (all.tallies[0].ops == 0) {
-            throw Main.fail(peer.label + ": the holder never held");
-        }
         double ended = 0;
         double granted = 0;
         for (int w = 1; w <= WORKERS; w++) {
             ended += all.tallies[w].ops;
             granted += all.tallies[w].granted;
         }
-        if (ended == 0) {
-            throw Main.fail(peer.label + ": no attempt ended");
-        }
         Histogram late = all.waits();
         return new Answer().with("ops_per_s", ended / all.seconds).with("granted", granted / ended)
                 .with("late_p99", late.quantile(0.99)).with(late);
     }
 
-    /** Computes for 100 µs under the permit, gives it back, and takes it again. */
+    /**
+     * Computes for 100 µs under the permit, gives it back, and takes it again. It counts nothing: an attempt is what the
+     * others make.
+     */
     private static void hold(Semaphore s, Window window, Window.Tally mine) throws InterruptedException {
-        long n = 0;
         long x = mine.x;
-        for (int phase; (phase = window.phase()) != Window.STOPPING;) {
+        while (window.phase() != Window.STOPPING) {
             s.acquire();
             for (long begin = System.nanoTime(); System.nanoTime() - begin < HOLD_NS;) {
                 x = Work.work(x);
             }
             s.release();
-            if (phase == Window.COUNTING) {
-                n++;
-            }
         }
-        mine.ops = n;
         mine.x = x;
     }
 

@@ -1,10 +1,18 @@
+import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.function.ToLongFunction;
 
 /** A crowd of threads and the phases of its window. */
 final class Window {
     static final int WARMING = 0;
     static final int COUNTING = 1;
     static final int STOPPING = 2;
+    /**
+     * How often a window is taken when nobody counted anything, each twice as long as the one before: in a few
+     * milliseconds the machine may have run others only.
+     */
+    private static final int WINDOWS = 4;
 
     /** What one worker counted. It writes this once, when it is done: until then its counts are its own variables. */
     static final class Tally {
@@ -33,36 +41,52 @@ final class Window {
         return phases.getOpaque(48);
     }
 
-    static Window open(Request request, int workers, Worker run) throws InterruptedException, Refused {
-        Window window = new Window(workers);
-        Thread[] threads = new Thread[workers];
-        for (int w = 0; w < workers; w++) {
+    static Window open(Request request, int workers, Worker run, ToLongFunction<Tally> counted)
+            throws InterruptedException, Refused {
+        for (int again = 0; again < WINDOWS; again++) {
+            Window window = new Window(workers);
+            window.run(request.warmNs(), request.windowNs() << again, run);
+            if (Arrays.stream(window.tallies).anyMatch(tally -> counted.applyAsLong(tally) > 0)) {
+                return window;
+            }
+        }
+        throw new Refused("nobody got a permit in " + WINDOWS + " windows");
+    }
+
+    private void run(long warmNs, long windowNs, Worker run) throws InterruptedException {
+        Thread[] threads = new Thread[tallies.length];
+        CountDownLatch ready = new CountDownLatch(threads.length);
+        CountDownLatch gate = new CountDownLatch(1);
+        for (int w = 0; w < threads.length; w++) {
             int worker = w;
             threads[w] = new Thread(() -> {
                 Tally mine = new Tally();
                 mine.x = Work.seed(worker);
                 try {
-                    run.run(worker, window, mine);
+                    ready.countDown();
+                    gate.await();
+                    run.run(worker, this, mine);
                 } catch (InterruptedException no) {
                     throw Main.fail("nobody interrupts a worker, but somebody did");
                 }
                 if (mine.x == 0) {
                     throw Main.fail("a worker lost its work");
                 }
-                window.tallies[worker] = mine;
+                tallies[worker] = mine;
             });
             threads[w].start();
         }
-        sleep(request.warmNs());
-        window.phases.set(48, COUNTING);
+        ready.await();
+        gate.countDown();
+        sleep(warmNs);
+        phases.set(48, COUNTING);
         long begin = System.nanoTime();
-        sleep(request.windowNs());
-        window.phases.set(48, STOPPING);
-        window.seconds = (System.nanoTime() - begin) / 1e9;
+        sleep(windowNs);
+        phases.set(48, STOPPING);
+        seconds = (System.nanoTime() - begin) / 1e9;
         for (Thread thread : threads) {
             thread.join();
         }
-        return window;
     }
 
     static void sleep(long ns) throws InterruptedException {
@@ -80,9 +104,6 @@ final class Window {
             most = Math.max(most, t.ops);
             sum += t.ops;
             idle += t.ops == 0 ? 1 : 0;
-        }
-        if (sum == 0) {
-            throw Main.fail("no worker got a permit in the window");
         }
         return new Answer().with("ops_per_s", sum / seconds).with("share", (double) least / most).with("idle", idle);
     }
