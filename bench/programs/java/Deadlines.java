@@ -35,8 +35,8 @@ final class Deadlines {
     }
 
     /**
-     * Computes for 100 µs under the permit, gives it back, and takes it again. It counts nothing: an attempt is what the
-     * others make.
+     * Computes for 100 µs under the permit, gives it back, and takes it again. It counts nothing: an attempt is what
+     * the others make.
      */
     private static void hold(Semaphore s, Window window, Window.Tally mine) throws InterruptedException {
         long x = mine.x;

@@ -104,8 +104,13 @@ fn curves(page: &Page<'_>, panel: &Panel, frame: &Frame<'_>, peers: &Peers) -> R
     let drawn = peers.iter().enumerate().collect::<Vec<_>>();
     for (nth, (name, look)) in drawn.into_iter().rev() {
         for Series { points, marked, .. } in panel.series.iter().filter(|series| series.peer == name) {
-            let points: Vec<_> = points.iter().map(|&(x, y)| (frame.x_of(x), frame.y_of(y))).collect();
-            page.stroke(points.clone(), look)?;
+            let place = |&(x, y): &(f64, f64)| (frame.x_of(x), frame.y_of(y));
+            // No line over a cell that this peer has no figure for.
+            let next = |a: f64, b: f64| !*marked || !frame.x.ticks.iter().any(|&tick| a < tick && tick < b);
+            for piece in points.chunk_by(|a, b| next(a.0, b.0)).filter(|piece| piece.len() > 1) {
+                page.stroke(piece.iter().map(place).collect(), look)?;
+            }
+            let points: Vec<_> = points.iter().map(place).collect();
             // Of a curve, here and there: where, differs from peer to peer.
             let marks = if *marked { points } else { along(&points, 40 + 37 * (nth as i32 % 4)) };
             marks.into_iter().try_for_each(|point| page.marker(point, look))?;
