@@ -2,7 +2,7 @@
 
 use super::{Peer, version};
 use crate::counted;
-use gatepost::{AcquireError, Policy, Semaphore, SemaphorePermit, Strict};
+use gatepost::{AcquireError, Barging, Policy, Semaphore, SemaphorePermit, Strict};
 use gatepost_bench_kit::Entry;
 use gatepost_bench_kit::peer::{self, Deposit, Tasks, TasksMany, Threads, Timed, Try, TryMany};
 use gatepost_bench_kit::result::Kind;
@@ -26,9 +26,17 @@ impl Made for Strict {
     }
 }
 
+impl Made for Barging {
+    const NAME: &'static str = "gatepost barging";
+
+    fn made(permits: usize) -> Semaphore<Self> {
+        Semaphore::barging(permits)
+    }
+}
+
 /// Each policy.
 pub(super) fn peers() -> Vec<Peer> {
-    vec![peer::<Strict>()]
+    vec![peer::<Strict>(), peer::<Barging>()]
 }
 
 fn peer<P: Made>() -> Peer {
