@@ -34,6 +34,8 @@ uint64_t waits(const tally& t) { return t.waits ? t.waits->count : 0; }
 // How often a window is taken when nobody counted anything, each twice as long as the one before: in a few milliseconds
 // the machine may have run others only.
 constexpr int WINDOWS = 4;
+// How long, at most, is waited until each worker has begun. Those who barge may keep others from it for long.
+constexpr int64_t BEGIN_NS = 50'000'000;
 
 // Runs the workers for one window; gives what they did and how many seconds they counted.
 template <typename Run>
@@ -43,18 +45,23 @@ std::pair<std::vector<tally>, double> crowd(const request& r, int workers, Run r
         std::vector<tally> tallies(workers);
         auto phases = std::make_unique<phase>();
         std::latch gate(workers + 1);
+        std::atomic<int> begun{0};
         std::vector<std::thread> threads;
         for (int w = 0; w < workers; w++) {
             threads.emplace_back([&, w] {
                 tally mine;
                 mine.x = seed(w);
                 gate.arrive_and_wait();
+                begun.fetch_add(1);
                 run(w, *phases, mine);
                 if (mine.x == 0) fail("a worker lost its work");
                 tallies[w] = std::move(mine);
             });
         }
         gate.arrive_and_wait();
+        // Nobody contends with those who were not scheduled yet.
+        for (int64_t end = now() + BEGIN_NS; begun.load() < workers && now() < end;)
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
         std::this_thread::sleep_for(milliseconds(number(r, "warm_ms", 10)));
         phases->now.store(COUNTING, std::memory_order_release);
         int64_t begin = now();

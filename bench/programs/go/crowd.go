@@ -4,12 +4,16 @@ package main
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // windows is how often a window is taken when nobody counted anything, each twice as long as the one before: in a few
 // milliseconds the machine may have run others only.
 const windows = 4
+
+// begin is how long, at most, is waited until each worker has begun. Those who barge may keep others from it for long.
+const begin = 50 * time.Millisecond
 
 // crowd runs `workers` goroutines for one window; `counted` says what a worker did in it. Nothing if none did anything.
 func crowd(
@@ -18,7 +22,7 @@ func crowd(
 	for again := 0; again < windows; again++ {
 		tallies := make([]tally, workers)
 		phase := &phase{}
-		gate := make(chan struct{})
+		gate, begun := make(chan struct{}), int32(0)
 		var ready, all sync.WaitGroup
 		ready.Add(workers)
 		all.Add(workers)
@@ -27,12 +31,17 @@ func crowd(
 				defer all.Done()
 				ready.Done()
 				<-gate
+				atomic.AddInt32(&begun, 1)
 				tallies[w].x = seed(w)
 				run(w, phase, &tallies[w])
 			}(w)
 		}
 		ready.Wait()
 		close(gate)
+		// Nobody contends with those who were not scheduled yet.
+		for end := time.Now().Add(begin); int(atomic.LoadInt32(&begun)) < workers && time.Now().Before(end); {
+			time.Sleep(100 * time.Microsecond)
+		}
 		in := phase.window(r.WarmMs, r.WindowMs*float64(int(1)<<again))
 		all.Wait()
 		sum := uint64(0)

@@ -1,5 +1,6 @@
 import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.function.ToLongFunction;
 
@@ -13,6 +14,8 @@ final class Window {
      * milliseconds the machine may have run others only.
      */
     private static final int WINDOWS = 4;
+    /** How long, at most, is waited until each worker has begun. Those who barge may keep others from it for long. */
+    private static final long BEGIN_NS = 50_000_000;
 
     /** What one worker counted. It writes this once, when it is done: until then its counts are its own variables. */
     static final class Tally {
@@ -57,6 +60,7 @@ final class Window {
         Thread[] threads = new Thread[tallies.length];
         CountDownLatch ready = new CountDownLatch(threads.length);
         CountDownLatch gate = new CountDownLatch(1);
+        CountDownLatch begun = new CountDownLatch(threads.length);
         for (int w = 0; w < threads.length; w++) {
             int worker = w;
             threads[w] = new Thread(() -> {
@@ -65,6 +69,7 @@ final class Window {
                 try {
                     ready.countDown();
                     gate.await();
+                    begun.countDown();
                     run.run(worker, this, mine);
                 } catch (InterruptedException no) {
                     throw Main.fail("nobody interrupts a worker, but somebody did");
@@ -78,6 +83,8 @@ final class Window {
         }
         ready.await();
         gate.countDown();
+        // Nobody contends with those who were not scheduled yet. If the time is over, the shares will say so.
+        begun.await(BEGIN_NS, TimeUnit.NANOSECONDS);
         sleep(warmNs);
         phases.set(48, COUNTING);
         long begin = System.nanoTime();
