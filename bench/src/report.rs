@@ -177,9 +177,12 @@ fn counted(run: &Run) -> String {
     if !counted.costs.is_empty() || counted.missing.is_some() {
         text += "\n== counted: instructions / locked ones / fences / system calls / calls of the allocator\n\n";
     }
-    let mut operations: Vec<&str> = counted.costs.iter().map(|cost| cost.operation.as_str()).collect();
-    operations.sort_unstable();
-    operations.dedup();
+    let mut operations: Vec<&str> = Vec::new();
+    for cost in &counted.costs {
+        if !operations.contains(&cost.operation.as_str()) {
+            operations.push(&cost.operation);
+        }
+    }
     for operation in operations {
         let mut rows =
             vec![[operation, "instructions", "locked", "fences", "syscalls", "allocator"].map(str::to_owned).to_vec()];
@@ -191,8 +194,8 @@ fn counted(run: &Run) -> String {
         text.push('\n');
     }
     if !counted.costs.is_empty() {
-        text += "  * of cancels the mean of 64 at random; a row that a peer does not have: it has no such operation, or its queue \
-                 takes too long to make\n";
+        text += "  * of cancels the mean of 64 at random; a row that a peer does not have: it has no such operation, or one that \
+                 takes too long to step through\n";
     }
     if let Some(missing) = &counted.missing {
         let _ = writeln!(text, "  – {missing}");

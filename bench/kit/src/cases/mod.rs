@@ -57,13 +57,23 @@ impl Window {
         self.counts.iter().map(|count| count.load(Relaxed)).collect()
     }
 
+    /// Sleeps for `time`, and then on until somebody has done something since `before`: on a machine that is busy with
+    /// something else, nobody may have run meanwhile.
+    fn pass(&self, time: Duration, before: &[u64]) {
+        let start = Instant::now();
+        std::thread::sleep(time);
+        while self.now() == before && start.elapsed() < PATIENCE {
+            std::thread::sleep(time.max(Duration::from_millis(1)));
+        }
+    }
+
     /// Lets them go, warm up, and work for the window; then tells them to stop.
     pub(crate) fn open(&self, warm: Duration, window: Duration) -> Counted {
         self.go.store(true, Relaxed);
-        std::thread::sleep(warm);
+        self.pass(warm, &vec![0; self.counts.len()]);
         self.recording.store(true, Relaxed);
         let (start, before) = (Instant::now(), self.now());
-        std::thread::sleep(window);
+        self.pass(window, &before);
         let (took, after) = (start.elapsed(), self.now());
         self.stop.store(true, Relaxed);
         Counted { each: after.iter().zip(&before).map(|(after, before)| after - before).collect(), took }

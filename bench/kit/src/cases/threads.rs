@@ -72,8 +72,8 @@ fn waits<P>(
     acquire: impl Fn() -> P + Clone + Send + 'static,
 ) -> Result<Waits> {
     let shared = Window::leak(threads);
-    let handles = start(threads, move |_| {
-        let mut waits = Waits::default();
+    let handles = start(threads, move |thread| {
+        let (mut waits, mut done) = (Waits::default(), 0);
         while !shared.stop.load(Relaxed) {
             let before = Instant::now();
             let permit = acquire();
@@ -81,6 +81,8 @@ fn waits<P>(
             black_box(&permit);
             work();
             drop(permit);
+            done += 1;
+            shared.count(thread, done);
             // A wait that began before, or ends after the window, is one of those that somebody had in it.
             if shared.recording.load(Relaxed) {
                 waits.record(waited.as_nanos() as u64);
