@@ -28,6 +28,7 @@ use crate::wait::node::{Node, State};
 use crate::wait::queue::Queue;
 use core::fmt;
 use core::ptr::NonNull;
+use core::task::Waker;
 
 /// No more permits are given out.
 pub(super) const CLOSED: usize = 1;
@@ -262,19 +263,46 @@ impl<W: LockWord> LockedQueue<W> {
     /// # Safety
     /// LOCKED is held, the node is linked and has its waker. It must not be touched afterwards.
     pub(super) unsafe fn dequeue(&self, node: NonNull<Node>, outcome: State, batch: &mut WakeBatch) {
+        // SAFETY: passed on.
+        batch.push(unsafe { self.pop(node, outcome) });
+    }
+
+    /// The same for one waker.
+    ///
+    /// # Safety
+    /// As for [`dequeue`](Self::dequeue).
+    #[inline(always)]
+    pub(super) unsafe fn pop(&self, node: NonNull<Node>, outcome: State) -> Waker {
         // SAFETY: by the caller's promise.
-        unsafe {
+        let waker = unsafe {
             self.queue.remove(node);
-            batch.push(node.as_ref().take_waker());
-        }
+            node.as_ref().take_waker()
+        };
         self.count_waiters(-1);
         // SAFETY: LOCKED is held; unlinked and without its waker since just now.
         unsafe { Node::publish(node, outcome) };
+        waker
     }
     /// Takes LOCKED, setting `mark` with it, and returns the word as it is then. At each look `bail` may end it with a
     /// reason; it must when the word is not QUEUED, unless `mark` says that it will be (LOCKED implies QUEUED).
-    #[cold]
+    #[inline(always)]
     pub(super) fn lock<R>(&self, mark: usize, mut bail: impl FnMut(W) -> Option<R>) -> Result<W, R> {
+        let word = self.look();
+        if let Some(reason) = bail(word) {
+            return Err(reason);
+        }
+        let next = word.with(LOCKED | mark);
+        if !word.is_locked() && self.try_exchange_locked(word, next).is_ok() {
+            debug_assert!((word.bits() | mark) & QUEUED != 0, "LOCKED implies QUEUED");
+            return Ok(next);
+        }
+        self.lock_slow(mark, bail)
+    }
+
+    /// The same when the first try has failed.
+    #[cold]
+    #[inline(never)]
+    fn lock_slow<R>(&self, mark: usize, mut bail: impl FnMut(W) -> Option<R>) -> Result<W, R> {
         let mut looks = 0;
         loop {
             let word = self.look();

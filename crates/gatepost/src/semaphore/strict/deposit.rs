@@ -39,7 +39,7 @@ impl Gate {
             match locked {
                 Ok(()) => {
                     if serving {
-                        self.serve_and_wake_with(next, &mut WakeBatch::new(), panics); // D2 and D3 in one
+                        self.serve_front(next, panics); // D2 and D3 in one
                     }
                     return;
                 }

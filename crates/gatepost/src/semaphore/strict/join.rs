@@ -46,8 +46,11 @@ impl Gate {
                 // SAFETY: LOCKED is held; by the caller's promise the node stays in place until it is unlinked. E2.
                 unsafe { self.queue.push_back(NonNull::from(node)) };
                 self.count_waiters(1);
-                self.serve_and_wake(word);
-                Self::answer(node.state())
+                if let Err(word) = self.unlock_if_none_fits(word) {
+                    self.serve_and_wake(word);
+                    return Self::answer(node.state());
+                }
+                Poll::Pending
             }
         }
     }
@@ -104,10 +107,12 @@ impl Gate {
         }
         if mutant::is(Mutant::CancelWithoutServing) {
             self.unlock_unserved(word);
-        } else {
+        } else if let Err(word) = self.unlock_if_none_fits(word) {
             self.serve_and_wake_with(word, &mut WakeBatch::new(), panics);
         }
-        panics.catch(|| drop(waker)); // W3
+        if let Some(waker) = waker {
+            panics.catch(|| drop(waker)); // W3
+        }
         node.state()
     }
 

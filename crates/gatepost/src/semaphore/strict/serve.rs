@@ -10,7 +10,8 @@ use super::{CLOSED, Gate, LOCKED, LockWord, QUEUED, Word};
 use crate::sys::atomic::AcqRel;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
-use crate::wait::node;
+use crate::wait::node::{self, Node};
+use core::task::Waker;
 
 /// What U3 did with LOCKED.
 #[derive(Clone, Copy)]
@@ -38,8 +39,63 @@ impl Gate {
         }
     }
 
+    /// U where the front does not fit, or nobody waits: the ordinary end of a hold that served nobody. Otherwise, or if the
+    /// word has changed, the word as it is: there is somebody to serve.
+    #[inline(always)]
+    pub(super) fn unlock_if_none_fits(&self, word: Word) -> Result<(), Word> {
+        if word.is_closed() || mutant::is(Mutant::BlindUnlock) {
+            return Err(word);
+        }
+        // SAFETY: LOCKED is held, and a linked node is alive.
+        let next = match unsafe { self.queue.front() } {
+            None => word.without(LOCKED | QUEUED),
+            // Without a permit nobody fits, and the front's memory need not be looked at: none at all are never waited for.
+            Some(front) if word.permits() > 0 && unsafe { front.as_ref() }.need() <= word.permits() => {
+                return Err(word);
+            }
+            Some(_) => word.without(LOCKED),
+        };
+        self.try_exchange_unlocked(word, next)
+    }
+
+    /// U for a deposit that serves the front and nobody else, which is the ordinary case.
+    #[inline]
+    pub(super) fn serve_front(&self, word: Word, panics: &mut Panics) {
+        // SAFETY: LOCKED is held.
+        let front = unsafe { self.queue.front() }.expect("QUEUED is set, so somebody waits (I1, I2)");
+        // SAFETY: a linked node is alive.
+        let (need, next) = unsafe { (front.as_ref().need(), Node::next(front)) };
+        // SAFETY: as above.
+        let next_fits = |left| next.is_some_and(|next| left > 0 && unsafe { next.as_ref() }.need() <= left);
+        if word.is_closed()
+            || need > word.permits()
+            || next_fits(word.permits() - need)
+            || mutant::is(Mutant::BlindUnlock)
+        {
+            return self.serve_and_wake_with(word, &mut WakeBatch::new(), panics);
+        }
+        // SAFETY: LOCKED is held and the front is linked, so its waker is there. U2.
+        let waker = unsafe { self.pop(front, node::GRANTED) };
+        let unlocked = word.minus(need).without(if next.is_none() { LOCKED | QUEUED } else { LOCKED });
+        match self.try_exchange_unlocked(word, unlocked) {
+            Ok(()) => panics.catch(|| waker.wake()), // U4
+            Err(now) => self.serve_more(now, need, waker, panics),
+        }
+    }
+
+    /// Deposits came between: U goes on.
+    #[cold]
+    #[inline(never)]
+    fn serve_more(&self, word: Word, granted: usize, waker: Waker, panics: &mut Panics) {
+        let mut batch = WakeBatch::new();
+        batch.push(waker);
+        let unlocked = self.serve(word, granted, Closing::No, &mut batch);
+        self.pay(unlocked, &mut batch, panics);
+    }
+
     /// U, with U5 until nobody is owed. `word` is as the holder last examined it. The last thing that its caller does.
     #[cold]
+    #[inline(never)]
     pub(crate) fn serve_and_wake(&self, word: Word) {
         let mut panics = Panics::new();
         self.serve_and_wake_with(word, &mut WakeBatch::new(), &mut panics);
@@ -47,8 +103,10 @@ impl Gate {
     }
 
     /// The same for a caller that has more to do; wakers that are in `batch` already go first.
+    #[cold]
+    #[inline(never)]
     pub(super) fn serve_and_wake_with(&self, word: Word, batch: &mut WakeBatch, panics: &mut Panics) {
-        let unlocked = self.serve(word, Closing::No, batch);
+        let unlocked = self.serve(word, 0, Closing::No, batch);
         self.pay(unlocked, batch, panics);
     }
 
@@ -63,7 +121,7 @@ impl Gate {
                 return;
             }
             match self.try_lock() {
-                Some(word) => unlocked = self.serve(word, Closing::No, batch), // U5
+                Some(word) => unlocked = self.serve(word, 0, Closing::No, batch), // U5
                 None => return,
             }
         }
@@ -79,7 +137,7 @@ impl Gate {
                 Err(settled) => return settled,
             };
             let mut batch = WakeBatch::new();
-            let unlocked = self.serve(word, Closing::No, &mut batch);
+            let unlocked = self.serve(word, 0, Closing::No, &mut batch);
             self.pay(unlocked, &mut batch, panics);
             if let Unlocked::Clean(word) = unlocked {
                 return word;
@@ -100,16 +158,15 @@ impl Gate {
     /// the lock may serve, they have been served, and the closer must begin again.
     pub(super) fn close_and_wake(&self, word: Word, panics: &mut Panics) -> bool {
         let mut batch = WakeBatch::new();
-        let unlocked = self.serve(word, Closing::Yes, &mut batch);
+        let unlocked = self.serve(word, 0, Closing::Yes, &mut batch);
         // An unlock that is clean has closed. One that owes may have come before C4 or after.
         let closed = matches!(unlocked, Unlocked::Clean(_)) || self.look().is_closed();
         self.pay(unlocked, &mut batch, panics);
         closed
     }
 
-    /// U1 to U3.
-    fn serve(&self, mut word: Word, closing: Closing, batch: &mut WakeBatch) -> Unlocked {
-        let mut granted = 0; // in this hold, and not yet subtracted from the word
+    /// U1 to U3. `granted` is what this hold has granted and not yet subtracted from the word.
+    fn serve(&self, mut word: Word, mut granted: usize, closing: Closing, batch: &mut WakeBatch) -> Unlocked {
         let mut closing = closing == Closing::Yes;
         if closing && mutant::is(Mutant::CloseFailsServedHead) {
             while let Err(now) = self.exchange(word, word.with(CLOSED)) {
