@@ -2,7 +2,7 @@
 //!
 //! Cell after cell; within a cell round after round; within a round every peer once, in an order that is shuffled anew. The
 //! first round warms up and is dropped. A window is as long as the time that is left allows: what one cell takes more than
-//! planned the later ones get less. Nobody is stopped in a sample, but a peer whose samples take far longer than its part of
+//! planned the later ones get less, and a cell that takes half as much again is ended after a whole round. Nobody is stopped in a sample, but a peer whose samples take far longer than its part of
 //! the cell gets fewer rounds, which its row shows; and one that gave up a storm of some size is not asked for a larger one.
 
 use crate::cases::Cell;
@@ -45,16 +45,27 @@ impl Settings {
         cell.case.window_ms / 1000.0 * part
     }
 
+    /// How many rounds of a cell are kept: in a quick run fewer of those of which one alone takes long.
+    fn rounds(&self, cell: &Cell) -> usize {
+        const LONG: f64 = 0.05;
+        if self.quick && cell.overhead() > LONG { self.rounds.min(3) } else { self.rounds }
+    }
+
+    /// How many samples all of it has.
+    pub(crate) fn samples(&self, all: &[Planned<'_>]) -> usize {
+        all.iter().map(|planned| planned.contestants.len() * (self.rounds(&planned.cell) + 1)).sum()
+    }
+
     /// How long a cell takes with windows that are `part` of the longest.
     fn cost(&self, planned: &Planned<'_>, part: f64) -> f64 {
         let sample = planned.cell.overhead() + planned.cell.case.windows * self.longest(&planned.cell) * part;
-        sample * planned.contestants.len() as f64 * (self.rounds + 1) as f64
+        sample * planned.contestants.len() as f64 * (self.rounds(&planned.cell) + 1) as f64
     }
 
     /// Which part of the longest windows fits into the time that is left.
     fn part(&self, ahead: &[Planned<'_>]) -> f64 {
         /// Shorter ones would measure their own start.
-        const LEAST: f64 = 0.05;
+        const LEAST: f64 = 0.12;
         // Something is always later than planned.
         let left = self.deadline.saturating_duration_since(Instant::now()).as_secs_f64() * 0.92;
         let fixed: f64 = ahead.iter().map(|planned| self.cost(planned, 0.0)).sum();
@@ -131,12 +142,18 @@ impl Measure<'_, '_> {
         let (cell, contestants) = (&self.planned.cell, &self.planned.contestants);
         let mut ask = self.ask();
         let mut all: Vec<Progress> = contestants.iter().map(|contestant| self.progress(contestant)).collect();
-        let rounds = self.settings.rounds;
+        let rounds = self.settings.rounds(cell);
         // Four times what is planned for each, or half a second: so much slower than the others a peer may be.
         let planned = self.settings.cost(self.planned, self.part) / contestants.len().max(1) as f64;
         let allowed = Duration::from_secs_f64((4.0 * planned).max(0.5));
+        let began = Instant::now();
         let mut order: Vec<usize> = (0..contestants.len()).collect();
         for round in 0..=rounds {
+            // What all of them together take too long for, ends the cell after a round that all of them had.
+            let each = began.elapsed().as_secs_f64() / round.max(1) as f64;
+            if round > 1 && began.elapsed().as_secs_f64() + each > 1.5 * planned * contestants.len() as f64 + 0.3 {
+                break;
+            }
             // The first one warms up: the peer, and whoever looks at whether it does what it says.
             ask.audit = round == 0;
             self.random.shuffle(&mut order);

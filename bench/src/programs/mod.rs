@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use gatepost_bench_kit::result::Missing;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 
 /// A program that can be built.
 struct Program {
@@ -88,7 +89,7 @@ fn build_and_start(program: &Program) -> Result<(Session, String)> {
     }
     std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     let built = (program.build)(&source, &out)?;
-    let session = Session::start(&mut Command::new(&built.executable))
+    let session = Session::start(Command::new(&built.executable))
         .with_context(|| format!("{} does not start", built.executable.display()))?;
     Ok((session, built.said))
 }
@@ -106,16 +107,39 @@ fn end_of(output: &Output) -> String {
     lines[lines.len().saturating_sub(3)..].join(" / ")
 }
 
-/// A folder with a script `build`.
+/// A folder with a script `build`, which need not run if nothing has changed since it did.
 fn script(source: &Path, out: &Path) -> Result<Built> {
+    let executable = out.join(source.file_name().context("a folder has a name")?);
+    let said = out.join("build-said.txt");
+    if let Ok(said) = std::fs::read_to_string(&said)
+        && newest(source)? < changed(&executable)
+    {
+        return Ok(Built { executable, said });
+    }
     let output = run(Command::new("sh").arg(source.join("build")).arg(out))?;
     match output.status.code() {
         Some(0) => {}
         Some(3) => bail!("{}", end_of(&output)),
         _ => bail!("it cannot be built, {}: {}", output.status, end_of(&output)),
     }
-    let executable = out.join(source.file_name().context("a folder has a name")?);
-    Ok(Built { executable, said: String::from_utf8_lossy(&output.stdout).into_owned() })
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    std::fs::write(&said, &text).with_context(|| format!("{} cannot be written", said.display()))?;
+    Ok(Built { executable, said: text })
+}
+
+/// When a file was changed; of one that is not there, long ago.
+fn changed(path: &Path) -> SystemTime {
+    path.metadata().and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// When anything in a folder was changed last.
+fn newest(folder: &Path) -> Result<SystemTime> {
+    let mut newest = changed(folder);
+    for entry in std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        let path = entry?.path();
+        newest = newest.max(if path.is_dir() { self::newest(&path)? } else { changed(&path) });
+    }
+    Ok(newest)
 }
 
 /// A Cargo workspace of its own.

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(20);
 /// How long an answer may take beyond its windows. Whoever needs longer is stuck.
-const STUCK: Duration = Duration::from_secs(20);
+const STUCK: Duration = Duration::from_secs(8);
+/// How often one that was lost is started again.
+const RESTARTS: usize = 3;
 
 /// A program that runs.
 pub(crate) struct Session {
@@ -21,14 +23,17 @@ pub(crate) struct Session {
     requests: Option<ChildStdin>,
     /// What it says, read by a thread of its own, so that waiting for it can end.
     lines: Receiver<String>,
-    /// Why it is not asked any more.
+    /// Why it was ended. It is started again for the next request.
     lost: Option<String>,
+    command: Command,
+    restarts: usize,
 }
 
 impl Session {
     /// Starts it and hears what it has.
-    pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
         let requests = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().context("its output is a pipe")?);
         let (said, lines) = channel();
@@ -41,7 +46,7 @@ impl Session {
         });
         let hello =
             Hello { hello: 0, runtime: String::new(), peers: Vec::new(), notes: Vec::new(), absent: Vec::new() };
-        let mut session = Self { hello, child, requests, lines, lost: None };
+        let mut session = Self { hello, child, requests, lines, lost: None, command, restarts: 0 };
         session.hello = read(&session.line(START)?)?;
         ensure!(session.hello.hello == 1, "it speaks version {} of the protocol, not 1", session.hello.hello);
         Ok(session)
@@ -50,7 +55,14 @@ impl Session {
     /// Has it take a sample.
     pub(crate) fn take(&mut self, ask: &Ask) -> Result<Sample> {
         if let Some(why) = &self.lost {
-            bail!("its program is gone: {why}");
+            if self.restarts == RESTARTS {
+                return Err(Refused(format!("its program was lost too often, last: {why}")).into());
+            }
+            self.restarts += 1;
+            let command = std::mem::replace(&mut self.command, Command::new(""));
+            let restarts = self.restarts;
+            *self = Self::start(command)?;
+            self.restarts = restarts;
         }
         self.exchange(ask).inspect_err(|error| {
             // An answer that says "no" leaves it as it is; anything else leaves it in a state that nobody knows.
@@ -138,7 +150,9 @@ mod tests {
     }
 
     fn program(script: &str) -> Result<Session> {
-        Session::start(Command::new("sh").args(["-c", script]))
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Session::start(command)
     }
 
     const HELLO: &str = r#"echo '{"hello":1,"runtime":"sh","peers":[]}'"#;
@@ -155,7 +169,8 @@ mod tests {
         assert_eq!(session.take(&ask()).unwrap_err().to_string(), "not that");
         assert_eq!(session.take(&ask()).unwrap().metrics["ns"], 6.0);
         assert!(format!("{:#}", session.take(&ask()).unwrap_err()).contains("a permit is lost"));
-        assert!(format!("{:#}", session.take(&ask()).unwrap_err()).contains("its program is gone"));
+        // It is started again.
+        assert_eq!(session.take(&ask()).unwrap().metrics["ns"], 5.0);
     }
 
     #[test]

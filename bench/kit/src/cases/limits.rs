@@ -74,7 +74,7 @@ pub fn line_one_way(window: Duration) -> Result<f64> {
     let partner = std::thread::spawn(move || {
         loop {
             let mut seen = line.load(Ordering::Acquire);
-            while seen % 2 == 0 {
+            while seen.is_multiple_of(2) {
                 spin_loop();
                 seen = line.load(Ordering::Acquire);
             }

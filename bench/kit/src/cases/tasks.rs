@@ -50,7 +50,7 @@ pub(crate) fn contend(
             turn.turn(task).await;
             done += 1;
             shared.count(task, done);
-            if yields && done % BETWEEN_YIELDS == 0 {
+            if yields && u64::is_multiple_of(done, BETWEEN_YIELDS) {
                 tokio::task::yield_now().await;
             }
         }

@@ -46,16 +46,16 @@ impl Gate {
         if word.is_closed() || mutant::is(Mutant::BlindUnlock) {
             return Err(word);
         }
-        // SAFETY: LOCKED is held, and a linked node is alive.
-        let next = match unsafe { self.queue.front() } {
-            None => word.without(LOCKED | QUEUED),
-            // Without a permit nobody fits, and the front's memory need not be looked at: none at all are never waited for.
-            Some(front) if word.permits() > 0 && unsafe { front.as_ref() }.need() <= word.permits() => {
-                return Err(word);
-            }
-            Some(_) => word.without(LOCKED),
+        // SAFETY: LOCKED is held.
+        let Some(front) = (unsafe { self.queue.front() }) else {
+            return self.try_exchange_unlocked(word, word.without(LOCKED | QUEUED));
         };
-        self.try_exchange_unlocked(word, next)
+        // Without a permit nobody fits, and the front's memory need not be looked at: none at all are never waited for.
+        // SAFETY: a linked node is alive.
+        if word.permits() > 0 && unsafe { front.as_ref() }.need() <= word.permits() {
+            return Err(word);
+        }
+        self.try_exchange_unlocked(word, word.without(LOCKED))
     }
 
     /// U for a deposit that serves the front and nobody else, which is the ordinary case.
