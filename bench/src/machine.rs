@@ -39,10 +39,10 @@ pub(crate) fn drift(facts: &mut IndexMap<String, Value>, when: &str) {
         facts.insert(format!("load_{when}"), load.into());
     }
     // A failure has no figure; the machine then has one processor, or no threads.
-    if cores() > 1 {
-        if let Ok(ns) = limits::line_one_way(Duration::from_millis(20)) {
-            facts.insert(format!("line_ns_{when}"), ((ns * 10.0).round() / 10.0).into());
-        }
+    if cores() > 1
+        && let Ok(ns) = limits::line_one_way(Duration::from_millis(20))
+    {
+        facts.insert(format!("line_ns_{when}"), ((ns * 10.0).round() / 10.0).into());
     }
 }
 

@@ -63,7 +63,7 @@ fn class(row: &Row) -> (u8, &'static str) {
 }
 
 /// The rows as they are shown: by class, ours first in each, then by the first metric, the best first.
-fn sorted<'a>(cell: &'a Cell) -> Vec<&'a Row> {
+fn sorted(cell: &Cell) -> Vec<&Row> {
     let first = &cell.metrics[0];
     let value = |row: &Row| {
         let median = stats::median(&stats::values(row, &first.name)).unwrap_or(f64::INFINITY);

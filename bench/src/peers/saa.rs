@@ -79,11 +79,9 @@ impl Tasks for Saa {
     type Granted = Permit;
 
     #[inline(always)]
-    fn one(&'static self) -> impl Future<Output = Self::Granted> + Send + 'static {
-        async move {
-            self.0.acquire_async().await;
-            self.permit(1)
-        }
+    async fn one(&'static self) -> Self::Granted {
+        self.0.acquire_async().await;
+        self.permit(1)
     }
 
     #[inline(always)]
@@ -94,11 +92,9 @@ impl Tasks for Saa {
 
 impl TasksMany for Saa {
     #[inline(always)]
-    fn many(&'static self, n: usize) -> impl Future<Output = Self::Granted> + Send + 'static {
-        async move {
-            assert!(self.0.acquire_many_async(n).await, "more than it can ever have");
-            self.permit(n)
-        }
+    async fn many(&'static self, n: usize) -> Self::Granted {
+        assert!(self.0.acquire_many_async(n).await, "more than it can ever have");
+        self.permit(n)
     }
 }
 
