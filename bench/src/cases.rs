@@ -213,8 +213,8 @@ impl Cell {
         match self.case.id {
             "C1" | "C1b" | "C5" => 0.000_8 + count("tasks") * 2e-6,
             "C2" => 0.001 + count("threads") * 3e-4,
-            "C3" => 0.000_2 + count("waiters") * 1.5e-7,
-            "C4" => 0.000_2 + count("waiters") * 2.5e-7,
+            "C3" => 0.000_2 + count("waiters") * 2.5e-7,
+            "C4" => 0.000_2 + count("waiters") * 3e-7,
             "C6" => 0.12,
             "C7" => 0.002,
             "C8" => 0.008,

@@ -143,15 +143,18 @@ impl Measure<'_, '_> {
         let mut ask = self.ask();
         let mut all: Vec<Progress> = contestants.iter().map(|contestant| self.progress(contestant)).collect();
         let rounds = self.settings.rounds(cell);
-        // Four times what is planned for each, or half a second: so much slower than the others a peer may be.
+        // Four times what is planned for each, or this long: so much slower than the others a peer may be.
+        let patience = if self.settings.quick { 0.15 } else { 1.0 };
         let planned = self.settings.cost(self.planned, self.part) / contestants.len().max(1) as f64;
-        let allowed = Duration::from_secs_f64((4.0 * planned).max(0.5));
+        let allowed = Duration::from_secs_f64((4.0 * planned).max(patience));
         let began = Instant::now();
         let mut order: Vec<usize> = (0..contestants.len()).collect();
         for round in 0..=rounds {
             // What all of them together take too long for, ends the cell after a round that all of them had.
             let each = began.elapsed().as_secs_f64() / round.max(1) as f64;
-            if round > 1 && began.elapsed().as_secs_f64() + each > 1.5 * planned * contestants.len() as f64 + 0.3 {
+            if round > 1
+                && began.elapsed().as_secs_f64() + each > 1.5 * planned * contestants.len() as f64 + 4.0 * patience
+            {
                 break;
             }
             // The first one warms up: the peer, and whoever looks at whether it does what it says.

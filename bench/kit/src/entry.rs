@@ -110,7 +110,12 @@ impl Entry {
         let mut cases: Vec<String> =
             self.runs.keys().map(|case| case.split(' ').next().unwrap_or(case).to_owned()).collect();
         cases.dedup();
-        let notes = self.notes.iter().map(|(_, note)| note.clone()).collect();
+        // A program's notes are of all its cases: so each says of which it is.
+        let of = |(case, note): &(Option<&str>, String)| match case {
+            Some(case) => format!("{note} ({case})"),
+            None => note.clone(),
+        };
+        let notes = self.notes.iter().map(of).collect();
         Introduced { name: self.name.clone(), kind: self.kind, version: self.version.clone(), cases, notes }
     }
 }
