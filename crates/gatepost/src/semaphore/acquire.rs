@@ -249,10 +249,18 @@ impl<H: Handle> Drop for Acquiring<H> {
 }
 
 impl<H: Handle> Acquiring<H> {
-    #[cold]
     #[inline(never)]
     fn abandon(&self) {
         let semaphore = self.handle().semaphore();
+        // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant). Nobody looks at it again.
+        if !unsafe { semaphore.gate.cancel(&self.node) } {
+            self.abandon_slow(semaphore);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn abandon_slow(&self, semaphore: &Semaphore<H::Policy>) {
         let mut panics = Panics::new();
         let give_back = GiveBack { gate: &semaphore.gate, node: &self.node };
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant, which ends this at once).

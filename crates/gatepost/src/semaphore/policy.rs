@@ -144,6 +144,15 @@ pub trait Gate: Send + Sync {
         unsafe { self.poll(node, waker) }
     }
 
+    /// Leaves the queue for good, if that can be done at once; whether it was.
+    ///
+    /// # Safety
+    /// As for [`poll`](Self::poll).
+    #[inline(always)]
+    unsafe fn cancel(&self, _node: &Node) -> bool {
+        false
+    }
+
     /// Leaves the queue with `outcome`, unless an outcome has been published already; returns the one that holds. After
     /// `GRANTED` the permits are the caller's. A `TIMED_OUT` or `INTERRUPTED` is as exact as a "no": what could have been
     /// granted before has been.

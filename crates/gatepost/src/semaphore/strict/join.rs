@@ -1,6 +1,6 @@
 //! Waiting in the queue: steps E and X of the protocol, and polls in between (see the head of [`super`]).
 
-use super::word::QUEUED;
+use super::word::{LOCKED, QUEUED, Word};
 use super::{Gate, LockWord};
 use crate::semaphore::error::AcquireError;
 use crate::sys::mutant::{self, Mutant};
@@ -78,6 +78,50 @@ impl Gate {
             return Poll::Pending;
         }
         self.replace_waker(node, waker)
+    }
+
+    /// X for a node that nobody will look at again, where LOCKED is free. See
+    /// [`cancel`](crate::semaphore::policy::Gate::cancel).
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn leave_at_once(&self, node: &Node) -> bool {
+        let word = self.look();
+        if word.is_locked() || node.state() != node::QUEUED || mutant::is(Mutant::CancelWithoutServing) {
+            return false;
+        }
+        let locked = word.with(LOCKED);
+        if self.try_exchange_locked(word, locked).is_err() {
+            return false;
+        }
+        if node.state() != node::QUEUED {
+            // Decided between the look and the lock.
+            self.serve_and_wake(locked);
+            return false;
+        }
+        // SAFETY: LOCKED is held and QUEUED means linked, so the waker is there. X2.
+        let waker = unsafe {
+            self.queue.remove(NonNull::from(node));
+            node.take_waker()
+        };
+        node.set_state(node::CANCELLED);
+        self.count_waiters(-1);
+        match self.unlock_if_none_fits(locked) {
+            Ok(()) => drop(waker), // W3
+            Err(word) => self.serve_after_leaving(word, waker),
+        }
+        true
+    }
+
+    /// The front may be another now, and fit.
+    #[cold]
+    #[inline(never)]
+    fn serve_after_leaving(&self, word: Word, waker: Waker) {
+        let mut panics = Panics::new();
+        self.serve_and_wake_with(word, &mut WakeBatch::new(), &mut panics);
+        panics.catch(|| drop(waker)); // W3
+        panics.resume();
     }
 
     /// X. See [`withdraw`](crate::semaphore::policy::Gate::withdraw).

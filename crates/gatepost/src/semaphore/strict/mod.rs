@@ -235,6 +235,12 @@ impl super::Gate for Gate {
         unsafe { self.ask(node, waker) }
     }
 
+    #[inline(always)]
+    unsafe fn cancel(&self, node: &Node) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.leave_at_once(node) }
+    }
+
     unsafe fn withdraw(&self, node: &Node, outcome: State, panics: &mut Panics) -> State {
         // SAFETY: passed on.
         unsafe { self.leave(node, outcome, panics) }
