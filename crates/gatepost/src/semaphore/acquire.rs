@@ -252,16 +252,16 @@ impl<H: Handle> Acquiring<H> {
     #[inline(never)]
     fn abandon(&self) {
         let semaphore = self.handle().semaphore();
+        let mut panics = Panics::new();
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant). Nobody looks at it again.
-        if !unsafe { semaphore.gate.cancel(&self.node) } {
-            self.abandon_slow(semaphore);
+        if !unsafe { semaphore.gate.cancel(&self.node, &mut panics) } {
+            self.abandon_slow(semaphore, panics);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn abandon_slow(&self, semaphore: &Semaphore<H::Policy>) {
-        let mut panics = Panics::new();
+    fn abandon_slow(&self, semaphore: &Semaphore<H::Policy>, mut panics: Panics) {
         let give_back = GiveBack { gate: &semaphore.gate, node: &self.node };
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant, which ends this at once).
         unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED, &mut panics) };

@@ -144,12 +144,13 @@ pub trait Gate: Send + Sync {
         unsafe { self.poll(node, waker) }
     }
 
-    /// Leaves the queue for good, if that can be done at once; whether it was.
+    /// Leaves the queue for good, if that can be done at once; whether it was. If it was not, the caller resumes the panics
+    /// of others' wakers when it has.
     ///
     /// # Safety
     /// As for [`poll`](Self::poll).
     #[inline(always)]
-    unsafe fn cancel(&self, _node: &Node) -> bool {
+    unsafe fn cancel(&self, _node: &Node, _panics: &mut Panics) -> bool {
         false
     }
 

@@ -86,7 +86,7 @@ impl Gate {
     /// # Safety
     /// As there.
     #[inline(always)]
-    pub(super) unsafe fn leave_at_once(&self, node: &Node) -> bool {
+    pub(super) unsafe fn leave_at_once(&self, node: &Node, panics: &mut Panics) -> bool {
         let word = self.look();
         if word.is_locked() || node.state() != node::QUEUED || mutant::is(Mutant::CancelWithoutServing) {
             return false;
@@ -97,7 +97,7 @@ impl Gate {
         }
         if node.state() != node::QUEUED {
             // Decided between the look and the lock.
-            self.serve_and_wake(locked);
+            self.serve_and_wake_with(locked, &mut WakeBatch::new(), panics);
             return false;
         }
         // SAFETY: LOCKED is held and QUEUED means linked, so the waker is there. X2.

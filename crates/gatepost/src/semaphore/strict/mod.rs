@@ -236,9 +236,9 @@ impl super::Gate for Gate {
     }
 
     #[inline(always)]
-    unsafe fn cancel(&self, node: &Node) -> bool {
+    unsafe fn cancel(&self, node: &Node, panics: &mut Panics) -> bool {
         // SAFETY: passed on.
-        unsafe { self.leave_at_once(node) }
+        unsafe { self.leave_at_once(node, panics) }
     }
 
     unsafe fn withdraw(&self, node: &Node, outcome: State, panics: &mut Panics) -> State {
