@@ -2,8 +2,9 @@
 //!
 //! Cell after cell; within a cell round after round; within a round every peer once, in an order that is shuffled anew. The
 //! first round warms up and is dropped. A window is as long as the time that is left allows: what one cell takes more than
-//! planned the later ones get less, and a cell that takes half as much again is ended after a whole round. Nobody is stopped in a sample, but a peer whose samples take far longer than its part of
-//! the cell gets fewer rounds, which its row shows; and one that gave up a storm of some size is not asked for a larger one.
+//! planned the later ones get less, and a cell that takes half as much again is ended after a whole round. Nobody is stopped
+//! in a sample, but a peer whose samples take far longer than its part of the cell gets fewer rounds, which its row shows;
+//! and one that gave up a storm of some size is not asked for a larger one.
 
 use crate::cases::Cell;
 use crate::contest::Contestant;
@@ -151,10 +152,10 @@ impl Measure<'_, '_> {
         let mut order: Vec<usize> = (0..contestants.len()).collect();
         for round in 0..=rounds {
             // What all of them together take too long for, ends the cell after a round that all of them had.
-            let each = began.elapsed().as_secs_f64() / round.max(1) as f64;
-            if round > 1
-                && began.elapsed().as_secs_f64() + each > 1.5 * planned * contestants.len() as f64 + 4.0 * patience
-            {
+            let spent = began.elapsed().as_secs_f64();
+            let due = 1.5 * planned * contestants.len() as f64 + 4.0 * patience;
+            let late = Instant::now() > self.settings.deadline;
+            if round > 1 && (late || spent + spent / round as f64 > due) {
                 break;
             }
             // The first one warms up: the peer, and whoever looks at whether it does what it says.
