@@ -4,7 +4,7 @@
 
 use crate::job::{Failure, Job, Outcome};
 use crate::stages::{
-    contract, docs, features, house, lints, miri, models, msrv, no_std, readme, sanitizer, soak, tokio_suite,
+    bench, contract, docs, features, house, lints, miri, models, msrv, no_std, readme, sanitizer, soak, tokio_suite,
 };
 
 /// A list of stages.
@@ -48,6 +48,7 @@ static TEST: &[Stage] = &[
     stage("loom", "the models, every interleaving with at most two preemptions", models::loom),
     stage("shuttle", "the larger models, random and PCT schedules", models::shuttle),
     stage("tokio-suite", "Tokio's own semaphore tests, with our paths", tokio_suite::check),
+    stage("bench", "the benchmark suite has no lint, and each case runs with each peer", bench::check),
 ];
 
 static SOAK: &[Stage] = &[

@@ -1,5 +1,6 @@
 //! One file for each stage, or for each family of them.
 
+pub(crate) mod bench;
 pub(crate) mod contract;
 pub(crate) mod docs;
 pub(crate) mod features;
