@@ -190,17 +190,6 @@ impl Node {
         self.waker.with(|slot| unsafe { (*slot).assume_init_ref().will_wake(other) })
     }
 
-    /// The thread that waits with this node, if it is one.
-    ///
-    /// # Safety
-    /// The caller holds the lock and the node is linked; it has its waker.
-    #[cfg(feature = "std")]
-    #[inline]
-    pub(crate) unsafe fn thread(node: NonNull<Node>) -> Option<&'static super::parker::Parker> {
-        // SAFETY: a linked node is alive, and nobody but the holder moves or replaces its waker. It is only looked at.
-        unsafe { node.as_ref() }.waker.with(|slot| super::parker::Parker::behind(unsafe { (*slot).assume_init_ref() }))
-    }
-
     /// # Safety
     /// The caller holds the lock and the node is linked.
     pub(crate) unsafe fn prev(node: NonNull<Node>) -> Option<NonNull<Node>> {

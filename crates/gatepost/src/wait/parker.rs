@@ -36,8 +36,6 @@ const NOTIFIED: u32 = 2;
 /// See the module head.
 pub(crate) struct Parker {
     state: AtomicU32,
-    /// 1 while its thread wants to be woken early. Written by that thread; see [`Parker::wake_early`].
-    early: AtomicU32,
     /// How long its thread's next wait spins. Of the thread that uses the parker alone.
     pub(crate) spin: Cell<Spin>,
 }
@@ -49,8 +47,6 @@ pub(crate) struct Spin {
     pub(crate) budget: Duration,
     /// Waits since spinning was last tried.
     pub(crate) idle_waits: u32,
-    /// Waits for which it is not to be woken early, since that was too early.
-    pub(crate) late_waits: u32,
 }
 
 // SAFETY: `state` is atomic; `spin` is touched by the one thread that has the parker from the pool.
@@ -63,8 +59,7 @@ impl Parker {
         const fn new() -> Self {
             Self {
                 state: AtomicU32::new(EMPTY),
-                early: AtomicU32::new(0),
-                spin: Cell::new(Spin { budget: super::thread::FIRST_SPIN, idle_waits: 0, late_waits: 0 }),
+                spin: Cell::new(Spin { budget: super::thread::FIRST_SPIN, idle_waits: 0 }),
             }
         }
     }
@@ -88,31 +83,6 @@ impl Parker {
         if self.state.swap(NOTIFIED, Release) == PARKED {
             futex::wake_one(&self.state);
         }
-    }
-
-    /// Whether its thread wants to be woken early.
-    pub(crate) fn set_early(&self, early: bool) {
-        self.early.store(early.into(), Relaxed);
-    }
-
-    /// Whether its thread wants to be woken early, and whether it is parked.
-    #[cfg(test)]
-    pub(crate) fn look_for_test(&self) -> (bool, bool) {
-        (self.early.load(Relaxed) == 1, self.state.load(Relaxed) == PARKED)
-    }
-
-    /// Its thread is next in a queue: wakes it, if it is parked and wants that, so that it is running when its turn comes.
-    /// Nothing is decided; to be woken for no reason is no harm (K2).
-    pub(crate) fn wake_early(&self) {
-        if self.early.load(Relaxed) == 1 && self.state.load(Relaxed) == PARKED {
-            self.unpark();
-        }
-    }
-
-    /// The parker behind a waker, if it is a thread's.
-    pub(crate) fn behind(waker: &Waker) -> Option<&'static Self> {
-        // SAFETY: the data of a waker with this vtable is a parker, and parkers are never freed (K1).
-        ptr::eq(waker.vtable(), &VTABLE).then(|| unsafe { &*waker.data().cast::<Self>() })
     }
 
     /// A waker that unparks this parker.

@@ -9,13 +9,6 @@
 //! - where it does not pay, the budget decays to nothing, and is tried again once in [`PROBE_EVERY`] waits.
 //!
 //! The clock is read only by a wait that spins or has a deadline.
-//!
-//! # Waking early
-//! A thread that is handed a permit while it sleeps keeps everybody behind it waiting until it runs: some microseconds on
-//! a processor that is busy, tens on one that has gone to sleep. So whoever serves the front of a strict queue wakes the
-//! thread behind it, too ([`Parker::wake_early`]), which then spins for its turn while the front has its own. There are no more
-//! wake-ups than before, only earlier: the later one finds the thread awake. Where a turn takes longer than the spin that
-//! was in vain, and for [`PROBE_EVERY`] waits the thread is not woken early again.
 
 use super::interrupt::Registration;
 use super::node::{Node, QUEUED};
@@ -57,7 +50,6 @@ pub(crate) fn wait_for_outcome(
     if spin(node, parker, ahead, deadline) {
         return End::Decided;
     }
-    let early = wants_early(parker);
     loop {
         if node.state() != QUEUED {
             return End::Decided;
@@ -69,42 +61,6 @@ pub(crate) fn wait_for_outcome(
             return End::Interrupted;
         }
         parker.park(deadline);
-        if early && spin_early(node, parker, deadline) {
-            return End::Decided;
-        }
-    }
-}
-
-/// Whether this wait may be woken early.
-fn wants_early(parker: &Parker) -> bool {
-    let learnt = parker.spin.get();
-    let early = cpus::count() > 1 && learnt.late_waits == 0;
-    parker.set_early(early);
-    if !early {
-        parker.spin.set(Spin { late_waits: learnt.late_waits.saturating_sub(1), ..learnt });
-    }
-    early
-}
-
-/// Woken without an outcome: the turn is about to come. Returns whether it did.
-fn spin_early(node: &Node, parker: &Parker, deadline: Option<Instant>) -> bool {
-    if node.state() != QUEUED {
-        return true;
-    }
-    let start = Instant::now();
-    loop {
-        for _ in 0..LOOKS {
-            if node.state() != QUEUED {
-                return true;
-            }
-            pause();
-        }
-        let now = Instant::now();
-        if now.duration_since(start) >= LONGEST_SPIN || deadline.is_some_and(|at| now >= at) {
-            parker.set_early(false);
-            parker.spin.set(Spin { late_waits: PROBE_EVERY, ..parker.spin.get() });
-            return false;
-        }
     }
 }
 
@@ -126,39 +82,37 @@ fn spin(node: &Node, parker: &Parker, ahead: usize, deadline: Option<Instant>) -
     loop {
         for _ in 0..LOOKS {
             if node.state() != QUEUED {
-                parker.spin.set(learn(learnt, budget, Some(start.elapsed())));
+                parker.spin.set(learn(budget, Some(start.elapsed())));
                 return true;
             }
             pause();
         }
         let now = Instant::now();
         if now.duration_since(start) >= budget || deadline.is_some_and(|at| now >= at) {
-            parker.spin.set(learn(learnt, budget, None));
+            parker.spin.set(learn(budget, None));
             return false;
         }
     }
 }
 
 /// The budget after a wait that ended in the spin after `took`, or did not end in it.
-fn learn(learnt: Spin, budget: Duration, took: Option<Duration>) -> Spin {
+fn learn(budget: Duration, took: Option<Duration>) -> Spin {
     let budget = match took {
         Some(took) => ((budget * 3 + took * 2) / 4).clamp(SHORTEST_SPIN, LONGEST_SPIN),
         None => budget * 3 / 4,
     };
-    Spin { budget, idle_waits: 0, ..learnt }
+    Spin { budget, idle_waits: 0 }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 
-    const FRESH: Spin = Spin { budget: FIRST_SPIN, idle_waits: 0, late_waits: 0 };
-
     #[test]
     fn spinning_that_pays_follows_the_hand_off() {
         let mut budget = FIRST_SPIN;
         for _ in 0..64 {
-            budget = learn(FRESH, budget, Some(Duration::from_micros(3))).budget;
+            budget = learn(budget, Some(Duration::from_micros(3))).budget;
         }
         assert!((Duration::from_micros(5)..=Duration::from_micros(6)).contains(&budget), "{budget:?}");
     }
@@ -167,7 +121,7 @@ mod tests {
     fn spinning_never_exceeds_the_cost_of_parking() {
         let mut budget = FIRST_SPIN;
         for _ in 0..64 {
-            budget = learn(FRESH, budget, Some(Duration::from_millis(1))).budget;
+            budget = learn(budget, Some(Duration::from_millis(1))).budget;
         }
         assert_eq!(budget, LONGEST_SPIN);
     }
@@ -176,7 +130,7 @@ mod tests {
     fn spinning_that_does_not_pay_is_switched_off() {
         let mut budget = LONGEST_SPIN;
         for _ in 0..32 {
-            budget = learn(FRESH, budget, None).budget;
+            budget = learn(budget, None).budget;
         }
         assert!(budget < SHORTEST_SPIN, "{budget:?}");
     }
@@ -189,45 +143,6 @@ mod tests {
             let before = crate::sys::atomic::counts();
             assert!(!spin(&node, parker, cpus::count(), None));
             assert_eq!(crate::sys::atomic::counts(), before, "it looked at the node");
-        });
-    }
-
-    /// Whoever serves the front wakes the thread behind it, which spins for its turn. Here none comes: it finds that it was
-    /// too early, parks again, and does not want to be woken early any more.
-    #[test]
-    fn the_thread_behind_the_front_is_woken_early() {
-        use super::super::parker;
-        use crate::semaphore::Semaphore;
-        if cpus::count() < 2 {
-            return; // then nobody spins
-        }
-        let semaphore = Semaphore::new(0);
-        let until = |what: &str, done: &dyn Fn() -> bool| {
-            let start = Instant::now();
-            while !done() {
-                assert!(start.elapsed() < Duration::from_secs(20), "{what}");
-                std::thread::yield_now();
-            }
-        };
-        std::thread::scope(|scope| {
-            let parked = |number| {
-                let (send, receive) = std::sync::mpsc::channel();
-                let semaphore = &semaphore;
-                let thread = scope.spawn(move || {
-                    parker::with_current(|parker| send.send(parker).unwrap());
-                    semaphore.acquire().wait().unwrap().forget();
-                });
-                let parker = receive.recv().unwrap();
-                until("it parks", &|| semaphore.num_waiters() == number && parker.look_for_test() == (true, true));
-                (thread, parker)
-            };
-            let (front, _) = parked(1);
-            let (_, behind) = parked(2);
-            semaphore.add_permits(1);
-            front.join().unwrap();
-            until("it is woken early, and parks again", &|| behind.look_for_test() == (false, true));
-            assert_eq!(semaphore.num_waiters(), 1, "nothing was decided");
-            semaphore.add_permits(1);
         });
     }
 }

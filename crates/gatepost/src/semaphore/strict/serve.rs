@@ -76,18 +76,9 @@ impl Gate {
         }
         // SAFETY: LOCKED is held and the front is linked, so its waker is there. U2.
         let waker = unsafe { self.pop(front, node::GRANTED) };
-        // SAFETY: LOCKED is held, and `next` is the front by now.
-        #[cfg(feature = "std")]
-        let next_thread = next.and_then(|next| unsafe { Node::thread(next) });
         let unlocked = word.minus(need).without(if next.is_none() { LOCKED | QUEUED } else { LOCKED });
         match self.try_exchange_unlocked(word, unlocked) {
-            Ok(()) => {
-                panics.catch(|| waker.wake()); // U4
-                #[cfg(feature = "std")]
-                if let Some(thread) = next_thread {
-                    thread.wake_early();
-                }
-            }
+            Ok(()) => panics.catch(|| waker.wake()), // U4
             Err(now) => self.serve_more(now, need, waker, panics),
         }
     }
