@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 /// Overtakings for each look at the clock, and how long a front puts up with them: what `Barging` says of itself.
 const SAMPLE: usize = 16;
-const PATIENCE: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_micros(250);
 
-/// However threads are scheduled, no more acquisitions *begin* after the front's millisecond than the sample allows.
+/// However threads are scheduled, no more acquisitions *begin* after the front's time than the sample allows.
 #[test]
-fn threads_pass_the_front_for_a_millisecond() {
+fn threads_pass_the_front_for_its_time() {
     const BARGERS: usize = 3;
     let semaphore = Semaphore::barging(1);
     let held = semaphore.try_acquire().unwrap();
@@ -47,12 +47,12 @@ fn threads_pass_the_front_for_a_millisecond() {
         "it was handed its permit, though it did not come"
     );
     tickets.sort();
-    // Each sample may be late by one for each barger (a lost count), or find LOCKED taken.
-    let sample = SAMPLE * (BARGERS + 1);
-    let first_look = tickets.first().copied().unwrap_or_else(Instant::now);
+    // The first of 16 overtakings looks at the clock, and each barger may have looked just before.
+    let sample = SAMPLE + BARGERS;
+    let first_look = tickets.get(sample).copied().unwrap_or_else(Instant::now);
     let end = first_look + PATIENCE;
     let late = tickets.iter().filter(|&&ticket| ticket > end).count();
-    assert!(late <= sample, "{late} acquisitions began after the front's millisecond");
+    assert!(late <= sample, "{late} acquisitions began after the front's time");
 }
 
 /// More threads than processors, one permit each, for as long as it takes that all have had it a hundred times: nobody is

@@ -253,18 +253,20 @@ impl<H: Handle> Acquiring<H> {
     fn abandon(&self) {
         let semaphore = self.handle().semaphore();
         let mut panics = Panics::new();
+        let give_back = GiveBack { gate: &semaphore.gate, node: &self.node };
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant). Nobody looks at it again.
-        if !unsafe { semaphore.gate.cancel(&self.node, &mut panics) } {
-            self.abandon_slow(semaphore, panics);
+        if unsafe { semaphore.gate.cancel(&self.node, &mut panics) } {
+            core::mem::forget(give_back);
+            return panics.resume();
         }
+        Self::abandon_slow(give_back, panics);
     }
 
     #[cold]
     #[inline(never)]
-    fn abandon_slow(&self, semaphore: &Semaphore<H::Policy>, mut panics: Panics) {
-        let give_back = GiveBack { gate: &semaphore.gate, node: &self.node };
-        // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant, which ends this at once).
-        unsafe { semaphore.gate.withdraw(&self.node, node::CANCELLED, &mut panics) };
+    fn abandon_slow(give_back: GiveBack<'_, <H::Policy as super::policy::sealed::Policy>::Gate>, mut panics: Panics) {
+        // SAFETY: as in `abandon`.
+        unsafe { give_back.gate.withdraw(give_back.node, node::CANCELLED, &mut panics) };
         panics.catch(|| drop(give_back));
         panics.resume();
     }

@@ -218,8 +218,8 @@ fn assert_countable<P: Policy>(n: usize) {
 
 /// State.
 impl<P: Policy> Semaphore<P> {
-    /// The permits that are free. 0 while anybody waits: what is there is kept for the front of the queue. Of a closed
-    /// semaphore, those that have come back and not been forgotten.
+    /// The permits that are free for a newcomer. Under [`Strict`] 0 while anybody waits: what is there is kept for the front
+    /// of the queue; under [`Barging`] only while the front is protected. Of a closed semaphore, those that have come back and not been forgotten.
     pub fn available_permits(&self) -> usize {
         self.gate.available()
     }
@@ -240,10 +240,11 @@ impl<P: Policy> Semaphore<P> {
         self.gate.waiters()
     }
 
-    /// Adds `n` permits. Those who wait get them first, in order; the rest is free.
+    /// Adds `n` permits. Under [`Strict`] those who wait get them first, in order, and the rest is free; under [`Barging`]
+    /// the first waiter is woken.
     ///
     /// Adding to a closed semaphore keeps it closed. Wait-free unless it serves waiters, or `n` or the permits are
-    /// astronomical (2^32 and 2^60; on 32 bits 2^16 and 2^28). It never waits for another thread, unless the sum exceeds
+    /// astronomical (2^26 and 2^54, or on 32 bits 2^10 and 2^22, and more under [`Strict`]). It never waits for another thread, unless the sum exceeds
     /// [`MAX_PERMITS`](Semaphore::MAX_PERMITS) and somebody waits, whom it must serve first.
     ///
     /// # Panics
@@ -337,7 +338,7 @@ macro_rules! acquiring {
                 ///
                 /// # Errors
                 /// The future fails if the semaphore is closed, or gets closed meanwhile. A request for more permits than
-                /// there will ever be waits until then, and lets nobody pass.
+                /// there will ever be waits until then, and (but for what [`Barging`] allows) lets nobody pass.
                 ///
                 /// # Cancel safety
                 /// Dropping the future loses its place in the queue and no permit.
@@ -354,7 +355,7 @@ macro_rules! acquiring {
                 ///
                 /// # Errors
                 /// [`TryAcquireError::Closed`] comes first; [`TryAcquireError::NoPermits`] if there are too few, or
-                /// anybody waits (this passes nobody). Nothing has changed then. Zero permits are always there while the
+                /// anybody waits (this passes nobody; under [`Barging`] it may, unless the first waiter is protected). Nothing has changed then. Zero permits are always there while the
                 /// semaphore is open.
                 ///
                 /// # Panics

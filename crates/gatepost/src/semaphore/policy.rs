@@ -36,19 +36,26 @@ impl sealed::Policy for Strict {
 /// contended permit goes from hand to hand without a context switch, where [`Strict`] pays one for each acquisition.
 ///
 /// # Overtaking bound
-/// The first waiter is passed until it has been woken four times in vain, or for a millisecond; whichever comes first.
-/// From then on it is protected: permits are kept for it until it is served, and nobody passes it. (The millisecond begins
-/// with the first overtaking; one overtaking in 16 looks at the clock. Without `std` there is no clock: 1,024 overtakings
-/// stand for the millisecond.) Then the next one is first, with a patience of its own. Waiters do not pass one another, and a large request that is first is not passed
-/// for ever by small ones.
+/// The first waiter is passed until it has been woken four times in vain, or for a quarter of a millisecond; whichever
+/// comes first. From then on it is protected: permits are kept for it until it is served, and nobody passes it. (Time is
+/// looked at by the first of every 16 overtakings, so it begins and ends up to 16 overtakings late. Without `std` there is
+/// no clock: 1,024 overtakings stand for it.) Then the next one is first, with a patience of its own. A large request that
+/// is first is not passed for ever by small ones.
 ///
 /// # What else differs from `Strict`
-/// `try_acquire` takes what is free even if somebody waits, and [`available_permits`](super::Semaphore::available_permits)
-/// shows it, unless the first waiter is protected. One waiter is woken at a time, and wakes the next if permits are left
-/// over: to release many at once is slower. Adding more than the maximum panics even where a waiter could have taken some.
+/// - `try_acquire` takes what is free even if somebody waits, and
+///   [`available_permits`](super::Semaphore::available_permits) shows it, unless the first waiter is protected. So does a
+///   wait whose time is up; otherwise waiters do not pass one another.
+/// - One waiter is woken at a time, and wakes the next if permits are left over: to release many at once is slower.
+/// - **A future that has been woken must be polled, or dropped.** The turn is its own until then: those behind it are not
+///   woken, though permits may be free for whoever runs (unless it is passed until it is protected, and then served).
+///   Under `Strict` such a future keeps the permits it was granted; here it keeps everybody behind it waiting. A thread
+///   that waits always comes.
+/// - Adding more than the maximum panics even where a waiter could have taken some, and the maximum is
+///   [`Barging::MAX_PERMITS`](Policy::MAX_PERMITS): `usize::MAX / 512`.
 ///
 /// # Cost
-/// 48 bytes for the semaphore (64-bit, without `tracing`). Acquiring and releasing are one read-modify-write each while
+/// 40 bytes for the semaphore (64-bit, without `tracing`). Acquiring and releasing are one read-modify-write each while
 /// nobody waits, and also while the first waiter is on its way.
 ///
 /// # Examples

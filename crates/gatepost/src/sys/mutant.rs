@@ -40,8 +40,6 @@ pub(crate) enum Mutant {
     UnlockUnseen,
     /// Barging: a woken waiter that goes away does not hand its turn on.
     TurnLost,
-    /// Barging: a woken waiter that was granted its permits meanwhile takes them again.
-    TakeTwice,
 }
 
 /// Whether `mutant` is seeded in this thread.

@@ -50,19 +50,24 @@ impl WakeBatch {
         Some(waker)
     }
 
-    /// Wakes all, in order, and empties the batch. The first panic is kept in `panics`.
     #[inline]
-    pub(crate) fn wake_all(&mut self, panics: &mut Panics) {
-        if self.len > 0 {
-            self.wake_some(panics);
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    fn wake_some(&mut self, panics: &mut Panics) {
+    /// Wakes all, in order, and empties the batch. The first panic is kept in `panics`. Returns whether none panicked.
+    #[inline]
+    pub(crate) fn wake_all(&mut self, panics: &mut Panics) -> bool {
+        self.len == 0 || self.wake_some(panics)
+    }
+
+    fn wake_some(&mut self, panics: &mut Panics) -> bool {
+        let mut all = true;
         while let Some(waker) = self.pop() {
-            panics.catch(|| waker.wake());
+            all &= panics.catch(|| waker.wake());
         }
         (self.next, self.len) = (0, 0);
+        all
     }
 }
 
@@ -90,23 +95,27 @@ impl Panics {
         }
     }
 
-    /// Runs the user's code and keeps its panic, if it is the first.
+    /// Runs the user's code and keeps its panic, if it is the first. Returns whether it did not panic.
     #[cfg(feature = "std")]
-    pub(crate) fn catch(&mut self, user_code: impl FnOnce()) {
+    pub(crate) fn catch(&mut self, user_code: impl FnOnce()) -> bool {
         // Unwind safe: the closure owns what it touches.
-        if let Err(panic) = std::panic::catch_unwind(core::panic::AssertUnwindSafe(user_code)) {
+        let result = std::panic::catch_unwind(core::panic::AssertUnwindSafe(user_code));
+        let well = result.is_ok();
+        if let Err(panic) = result {
             match self.first {
                 None => self.first = Some(panic),
                 // Dropping a payload runs the user's code once more, which may panic once more: leak it.
                 Some(_) => core::mem::forget(panic),
             }
         }
+        well
     }
 
     /// Runs the user's code.
     #[cfg(not(feature = "std"))]
-    pub(crate) fn catch(&mut self, user_code: impl FnOnce()) {
+    pub(crate) fn catch(&mut self, user_code: impl FnOnce()) -> bool {
         user_code();
+        true
     }
 
     /// Resumes the first panic. If this thread is unwinding already (a permit dropped by a panic woke somebody whose

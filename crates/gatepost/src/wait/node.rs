@@ -135,7 +135,8 @@ impl Node {
         self.state.load(Acquire)
     }
 
-    /// Sets the state without publishing anything: by the owner while not linked, or by the owner as the lock's holder.
+    /// Sets the state without publishing anything: by the owner while not linked, or by the lock's holder (its own node's, or
+    /// QUEUED to WOKEN, which decides nothing).
     #[inline(always)]
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state, Relaxed);

@@ -214,3 +214,22 @@ fn a_waker_that_panics_when_dropped_leaves_the_queue_whole() {
         assert_eq!((semaphore.num_waiters(), semaphore.available_permits()), (0, 0));
     });
 }
+
+/// A second panic, out of a destructor, would abort the process.
+#[test]
+fn a_waker_that_panics_when_dropped_during_a_panic_does_not_abort() {
+    static ARMED: AtomicBool = AtomicBool::new(false);
+    within_limit(|| {
+        let semaphore = Semaphore::new(0);
+        let waker = panics_on(Event::Drop, &ARMED);
+        let dropped = Task::queued_with(semaphore.acquire(), &waker);
+        let own = caught(|| {
+            let _dropped = dropped;
+            ARMED.store(true, Ordering::Relaxed);
+            panic!("own");
+        });
+        ARMED.store(false, Ordering::Relaxed);
+        assert_eq!(own.payload::<&str>(), "own");
+        assert_eq!(semaphore.num_waiters(), 0);
+    });
+}

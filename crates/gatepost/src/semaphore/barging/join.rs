@@ -5,7 +5,6 @@ use super::serve::{Hold, Intent};
 use super::word::{QUEUED, WAKING, Word};
 use crate::semaphore::error::AcquireError;
 use crate::semaphore::locked::LockWord;
-use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::node::{self, Node, State};
 use core::ptr::NonNull;
@@ -128,12 +127,8 @@ impl Gate {
                         unused = Some(node.take_waker());
                         node.put_waker(waker);
                     },
-                    _ => {
-                        if mutant::is(Mutant::TakeTwice) {
-                            self.take_as_front(&mut hold, node.need());
-                        }
-                        unused = Some(waker);
-                    }
+                    // Decided between the look and the lock, and the word is what it was.
+                    _ => unused = Some(waker),
                 }
                 self.serve_and_wake(hold, intent, &mut panics);
             }
@@ -166,22 +161,30 @@ impl Gate {
     /// As there.
     pub(super) unsafe fn leave(&self, node: &Node, outcome: State, panics: &mut Panics) -> State {
         let mut outcome = outcome;
+        let gives_up = matches!(outcome, node::TIMED_OUT | node::INTERRUPTED);
+        let word = self.look();
+        if gives_up && is_linked(node.state()) && word.masks() && word.permits() > 0 {
+            self.settle(panics); // X0
+        }
         let word = match self.lock(0, |_| Some(node.state()).filter(|&state| !is_linked(state))) {
             Ok(word) => word,
             Err(decided) => return decided,
         };
         let mut hold = Hold::new(word);
         let mut waker = None;
+        let mut intent = Intent::Serve;
         let state = node.state();
         // It may have been decided between the last look and the lock.
         if is_linked(state) {
             // SAFETY: LOCKED is held.
             let is_front = unsafe { self.queue.front() } == Some(NonNull::from(node));
-            if matches!(outcome, node::TIMED_OUT | node::INTERRUPTED) {
+            if gives_up && word.is_closed() {
+                outcome = node::CLOSED;
+            } else if gives_up && node.need() <= hold.word.permits() && (is_front || !hold.word.is_starved()) {
                 // X1: as exact as a "no".
-                if word.is_closed() {
-                    outcome = node::CLOSED;
-                } else if (is_front || !hold.word.is_starved()) && self.take_as_front(&mut hold, node.need()) {
+                if !is_front && self.patience.look() {
+                    intent = Intent::Protect;
+                } else if self.take_as_front(&mut hold, node.need()) {
                     outcome = node::GRANTED;
                 }
             }
@@ -192,7 +195,7 @@ impl Gate {
             }
             node.set_state(outcome);
         }
-        self.serve_and_wake(hold, Intent::Serve, panics);
+        self.serve_and_wake(hold, intent, panics);
         panics.catch(|| drop(waker)); // W3
         node.state()
     }
@@ -203,7 +206,7 @@ impl Gate {
     pub(super) fn linger(&self, node: &Node) {
         use crate::sys::{cpus, pause};
         use std::time::Instant;
-        if cpus::count() < 2 {
+        if node.state() != node::WOKEN || cpus::count() < 2 {
             return;
         }
         let start = Instant::now();

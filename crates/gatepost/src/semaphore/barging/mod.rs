@@ -15,8 +15,8 @@
 //! of [`locked`](super::locked).
 //!
 //! **A, acquire.** A1 load the word. A2 if it admits `n` (open, not STARVED, enough), CAS `n` away; if it is QUEUED that
-//! is an *overtaking*, counted before the CAS, and one in [`patience::SAMPLE`] looks at the front's patience first (A3):
-//! if it is out, it takes LOCKED, and U with the intent to protect.
+//! is an *overtaking*, which the same CAS counts, and one in [`word::SAMPLE`] looks at the front's patience first (A3): if
+//! it is out, it takes LOCKED, and U with the intent to protect.
 //!
 //! **E, enqueue.** E1 CAS from not LOCKED to LOCKED|QUEUED; while waiting for that, A2 or the news of CLOSED may end it.
 //! E2 link the node, QUEUED. Then U.
@@ -28,9 +28,10 @@
 //! **U, serve and unlock**, by the holder, for the front of the queue. It *fits* if its need is within the permits of the
 //! word as last examined. After CLOSED every front is told so. Otherwise: U1 if its patience is out and it does not fit,
 //! it gets STARVED; U2 if its patience is out and it fits, or it is STARVED and fits, one CAS takes its need, it leaves the
-//! queue, STARVED (and WAKING, if it was WOKEN) are cleared with it, and GRANTED is published; then the next front is
+//! queue, STARVED (and WAKING, if it was WOKEN) are to be cleared by the next RMW, and GRANTED is published; then the next front is
 //! looked at. U3 if it fits and is not on the way: its waker is moved out, its state is WOKEN, and WAKING is set. At most
-//! 32 nodes. U4 one addition clears LOCKED, and changes the other flags (which only the holder changes); if the queue is
+//! 32 nodes. If its waker panics, it may never come: LOCKED is taken once more, and it is granted like one whose patience
+//! is out. U4 one addition clears LOCKED, and changes the other flags (which only the holder changes); if the queue is
 //! empty, it clears all but CLOSED. It *owes* if the batch was full, or if the word it found has enough for the front,
 //! which is not on the way. U5 wake the batch. U6 if owing, try LOCKED: with it, U again; if another holds it, leave.
 //!
@@ -38,8 +39,9 @@
 //! one CAS takes its need; it leaves the queue, GRANTED. P3 otherwise it has lost: it puts a waker and is QUEUED again, at
 //! the front, and WAKING is cleared; its patience may be out now. Then U.
 //!
-//! **X, withdraw.** Take LOCKED, unless the outcome comes first. X1 for a time-out or an interrupt: if it fits, and is the
-//! front or nobody is protected, one CAS takes its need instead, GRANTED; so a time-out is as exact as a "no". X2 unlink,
+//! **X, withdraw.** X0 for a time-out or an interrupt, if the word is STARVED and there are permits: S. Take LOCKED, unless
+//! the outcome comes first. X1 for a time-out or an interrupt: if it fits, and is the front, or nobody is protected and
+//! the front's patience not out, one CAS takes its need instead, GRANTED; so a time-out is as exact as a "no". X2 unlink,
 //! set the outcome; if it was WOKEN clear WAKING, if it was the front clear STARVED. Then U: its turn goes to the next.
 //!
 //! **C, close.** C1 if not QUEUED, one CAS sets CLOSED. C2 otherwise take LOCKED; every front that fits is granted (U2);
@@ -64,6 +66,9 @@
 //!
 //! **I5.** While STARVED is set, and the word is open, permits are taken by the front alone (P2, U2): A2, F and X1 refuse.
 //!
+//! **I6.** The word counts overtakings by A2, and the first of 16 has looked at the front's patience just before its CAS;
+//! X1 looks each time.
+//!
 //! # Claim: no wake-up is lost
 //! At quiescence, if the queue is not empty, then CLOSED is clear and the front does not fit, or it has been woken (it is
 //! WOKEN, or its waker is about to run) and has not been polled since.
@@ -78,9 +83,9 @@
 //! for the front, or the front was on the way, contrary to the assumption. ∎
 //!
 //! # Claim: overtaking is bounded
-//! Once the front's patience is out and somebody has seen it (the 16th overtaking after, or its own loss), nobody passes
-//! it but those who were about to. *Proof.* Who sees it has LOCKED (P3) or waits for it (A3), before it takes anything.
-//! (So a holder that is preempted holds up one overtaker in 16, hence all of them after 16 each.) With LOCKED, U1 sets
+//! Once the front's patience is out, at most 16 overtakings follow. *Proof.* The 16th at the latest has seen it (I6), and so
+//! has the front itself if it lost. Who sees it has LOCKED (P3, X1) or waits for it (A3), before it takes anything. (A
+//! holder that is preempted holds up whoever comes to be the 16th, and since its CAS is then the next, all.) With LOCKED, U1 sets
 //! STARVED or U2 grants. STARVED stays until the front leaves the queue, by I5 nobody else takes permits until then, and
 //! each deposit serves (`wants_server`). ∎
 //!
@@ -99,12 +104,12 @@
 //! | the woken front takes its permits, or loses | 3, or 2 | yes |
 //! | withdrawal | 2, or 0 after the outcome | yes, or no |
 //!
-//! 48 bytes for the semaphore, 48 for a node (64-bit).
+//! 40 bytes for the semaphore, 48 for a node (64-bit).
 
 mod join;
 pub(super) mod patience;
 mod serve;
-mod word;
+pub(super) mod word;
 
 use super::error::{AcquireError, TryAcquireError};
 use super::locked::{LockWord, LockedQueue};
@@ -161,13 +166,18 @@ impl Gate {
     fn take(&self, n: usize, mut word: Word) -> Result<(), Word> {
         let admits = |word: Word| word.admits(n) || mutant::is(Mutant::PassProtected) && word.permits() >= n;
         while admits(word) {
-            if word.is_queued() && n > 0 && self.patience.overtaken() {
-                word = self.look_at_patience();
-                if !admits(word) {
-                    break;
+            let mut next = word.minus(n);
+            if word.is_queued() && n > 0 {
+                if word.is_sampled() {
+                    word = self.look_at_patience();
+                    if !admits(word) {
+                        break;
+                    }
+                    next = word.minus(n);
                 }
+                next = next.passed();
             }
-            match self.exchange(word, word.minus(n)) {
+            match self.exchange(word, next) {
                 Ok(()) => return Ok(()),
                 Err(now) => word = now,
             }
@@ -179,7 +189,7 @@ impl Gate {
     #[cold]
     #[inline(never)]
     fn look_at_patience(&self) -> Word {
-        if self.patience.is_out() {
+        if self.patience.look() {
             // Waits for the lock: a holder that is preempted would let everybody pass meanwhile.
             let needless = |word: Word| word.0 & (QUEUED | STARVED | CLOSED) != QUEUED;
             if let Ok(word) = self.lock(0, |word| needless(word).then_some(())) {
@@ -196,7 +206,7 @@ impl Gate {
     #[cold]
     #[inline(never)]
     fn try_acquire_slow(&self, n: usize, word: Word) -> Result<(), TryAcquireError> {
-        self.core.try_acquire_slow(n, word, |word| self.take(n, word), || self.settle())
+        self.core.try_acquire_slow(n, word, |word| self.take(n, word), || self.settle_for_answer())
     }
 
     /// D.
@@ -278,12 +288,12 @@ impl super::Gate for Gate {
     }
 
     fn forget(&self, n: usize) -> usize {
-        self.core.forget(n, || self.settle())
+        self.core.forget(n, || self.settle_for_answer())
     }
 
     #[inline]
     fn available(&self) -> usize {
-        self.core.available(|| self.settle())
+        self.core.available(|| self.settle_for_answer())
     }
 
     #[inline]

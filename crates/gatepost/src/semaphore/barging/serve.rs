@@ -43,7 +43,7 @@ pub(super) enum Unlocked {
 }
 
 impl Gate {
-    /// D2, for a deposit that found that it has to serve; P4.
+    /// D2, for a deposit that found that it has to serve.
     #[cold]
     #[inline(never)]
     pub(super) fn serve_if_wanted(&self) {
@@ -65,9 +65,13 @@ impl Gate {
     pub(super) fn pay(&self, mut unlocked: Unlocked, batch: &mut WakeBatch, panics: &mut Panics) {
         loop {
             let owing = matches!(unlocked, Unlocked::Owing) && !mutant::is(Mutant::DebtUnpaid);
-            let debt = Debt { gate: self, owing };
-            batch.wake_all(panics); // U5
+            let woken = !batch.is_empty();
+            let debt = Debt { gate: self, woken };
+            let all = batch.wake_all(panics); // U5
             core::mem::forget(debt);
+            if !all {
+                self.pass_over(panics);
+            }
             if !owing {
                 return;
             }
@@ -78,28 +82,45 @@ impl Gate {
         }
     }
 
+    /// A waker has panicked. If it was that of the front, which is WOKEN, nobody will come: its turn would be nobody's for
+    /// ever. It is granted what it was woken for, like one that is protected, and the next one has the turn.
+    #[cold]
+    #[inline(never)]
+    fn pass_over(&self, panics: &mut Panics) {
+        let needless = |word: Word| word.0 & (QUEUED | WAKING | CLOSED) != QUEUED | WAKING;
+        if let Ok(word) = self.lock(0, |word| needless(word).then_some(())) {
+            self.serve_and_wake(Hold::new(word), Intent::Protect, panics);
+        }
+    }
+
     /// S: serves until the word is settled, and returns it. After it STARVED means that the front does not fit.
     #[cold]
     #[inline(never)]
-    pub(super) fn settle(&self) -> Word {
-        let mut panics = Panics::new();
-        let settled = loop {
+    pub(super) fn settle(&self, panics: &mut Panics) -> Word {
+        loop {
             let word = match self.lock(0, |word| (!word.masks()).then_some(word)) {
                 Ok(locked) => locked,
-                Err(settled) => break settled,
+                Err(settled) => return settled,
             };
             let mut batch = WakeBatch::new();
             let unlocked = self.serve(Hold::new(word), Intent::Serve, &mut batch);
-            self.pay(unlocked, &mut batch, &mut panics);
+            self.pay(unlocked, &mut batch, panics);
             if let Unlocked::Clean(word) = unlocked {
-                break word;
+                return word;
             }
-        };
-        panics.resume();
-        settled
+        }
     }
 
-    /// C2 to C4. Returns whether the semaphore is closed: if more fronts fit than one hold of the lock may serve, they have
+    /// S, for an answer: nothing has been changed for its caller yet, who may be unwound.
+    #[cold]
+    pub(super) fn settle_for_answer(&self) -> Word {
+        let mut panics = Panics::new();
+        let word = self.settle(&mut panics);
+        panics.resume();
+        word
+    }
+
+    /// C2 and C3. Returns whether the semaphore is closed: if more fronts fit than one hold of the lock may serve, they have
     /// been served, and the closer must begin again.
     pub(super) fn close_and_wake(&self, word: Word, panics: &mut Panics) -> bool {
         let mut batch = WakeBatch::new();
@@ -259,16 +280,19 @@ impl Gate {
     }
 }
 
-/// U6, owed while U5 runs the user's code without `std`: paid if that unwinds.
+/// What is owed if U5, which runs the user's code, unwinds without `std`: U6, and the turn of a front that was not told.
 struct Debt<'a> {
     gate: &'a Gate,
-    owing: bool,
+    woken: bool,
 }
 
 impl Drop for Debt<'_> {
     fn drop(&mut self) {
-        if self.owing {
-            self.gate.serve_if_wanted();
+        if self.woken {
+            let mut panics = Panics::new();
+            self.gate.pass_over(&mut panics);
+            panics.resume();
         }
+        self.gate.serve_if_wanted();
     }
 }

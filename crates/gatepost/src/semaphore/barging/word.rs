@@ -1,11 +1,12 @@
 //! The word of the barging policy.
 //!
 //! ```text
-//!   63 (31)                         5       4        3        2        1        0
-//!   ┌────────────────────────────────┬─────────┬────────┬────────┬────────┬────────┐
-//!   │ free permits                   │ STARVED │ WAKING │ LOCKED │ QUEUED │ CLOSED │
-//!   └────────────────────────────────┴─────────┴────────┴────────┴────────┴────────┘
+//!   63 (31)                  9   8     5    4         3        2        1        0
+//!   ┌─────────────────────────┬────────┬─────────┬────────┬────────┬────────┬────────┐
+//!   │ free permits            │ passed │ STARVED │ WAKING │ LOCKED │ QUEUED │ CLOSED │
+//!   └─────────────────────────┴────────┴─────────┴────────┴────────┴────────┴────────┘
 //! ```
+//! *passed* counts overtakings modulo 16, in the very CAS that overtakes: exact, and no RMW more.
 //!
 //! | QUEUED | WAKING | STARVED | meaning (open, not LOCKED) |
 //! |:-:|:-:|:-:|---|
@@ -28,15 +29,22 @@ pub struct Word(pub(super) usize);
 pub(super) const WAKING: usize = 8;
 /// The front of the queue is protected until it is served.
 pub(super) const STARVED: usize = 16;
+const FLAGS: usize = 31;
+/// One overtaking.
+const PASSED: usize = 32;
+/// The overtakings that are counted.
+const ALL_PASSED: usize = PASSED * 15;
 /// One permit.
-pub(super) const ONE: usize = 32;
-pub(super) const FLAGS: usize = ONE - 1;
+pub(super) const ONE: usize = 512;
 /// The largest number of permits that the word can count.
 pub(in super::super) const MAX_PERMITS: usize = usize::MAX / ONE;
 
+/// Overtakings for each look at the front's patience; divides 16.
+pub(in super::super) const SAMPLE: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 16 };
+
 /// A deposit below this, onto a word below `SAFE_WORD`, cannot overflow, whatever others deposit between the look at the
 /// word and the addition: that would take 2^28 (on 32 bits 2^12) threads in that very place at once.
-const SAFE_DEPOSIT: usize = 1 << (usize::BITS / 2 - 2);
+const SAFE_DEPOSIT: usize = 1 << (usize::BITS / 2 - 6);
 const SAFE_WORD: usize = 1 << (usize::BITS - 1);
 
 impl Word {
@@ -75,6 +83,18 @@ impl Word {
     #[inline(always)]
     pub(super) const fn plus(self, n: usize) -> Self {
         Self(self.0 + n * ONE)
+    }
+
+    /// One more overtaking.
+    #[inline(always)]
+    pub(super) const fn passed(self) -> Self {
+        Self(self.0 & !ALL_PASSED | self.0.wrapping_add(PASSED) & ALL_PASSED)
+    }
+
+    /// Whether the overtaking that would be next is the one of [`SAMPLE`] that looks at the front's patience.
+    #[inline(always)]
+    pub(super) const fn is_sampled(self) -> bool {
+        self.0 / PASSED % SAMPLE == 0
     }
 
     /// The same permits under other flags.
@@ -129,6 +149,12 @@ mod tests {
             let word = Word::new(permits).with(FLAGS);
             assert_eq!((word.permits(), word.flags()), (permits, FLAGS));
             assert_eq!(word.under(QUEUED).under(0), Word::new(permits));
+            let mut passed = word;
+            for overtaking in 0..40 {
+                assert_eq!((passed.permits(), passed.flags()), (permits, FLAGS));
+                assert_eq!(passed.is_sampled(), overtaking % SAMPLE == 0);
+                passed = passed.passed();
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Waiting in the queue: steps E and X of the protocol, and polls in between (see the head of [`super`]).
 
-use super::word::{LOCKED, QUEUED, Word};
+use super::word::{LOCKED, QUEUED};
 use super::{Gate, LockWord};
 use crate::semaphore::error::AcquireError;
 use crate::sys::mutant::{self, Mutant};
@@ -107,21 +107,12 @@ impl Gate {
         };
         node.set_state(node::CANCELLED);
         self.count_waiters(-1);
-        match self.unlock_if_none_fits(locked) {
-            Ok(()) => drop(waker), // W3
-            Err(word) => self.serve_after_leaving(word, waker),
+        if let Err(word) = self.unlock_if_none_fits(locked) {
+            // The front may be another now, and fit.
+            self.serve_and_wake_with(word, &mut WakeBatch::new(), panics);
         }
-        true
-    }
-
-    /// The front may be another now, and fit.
-    #[cold]
-    #[inline(never)]
-    fn serve_after_leaving(&self, word: Word, waker: Waker) {
-        let mut panics = Panics::new();
-        self.serve_and_wake_with(word, &mut WakeBatch::new(), &mut panics);
         panics.catch(|| drop(waker)); // W3
-        panics.resume();
+        true
     }
 
     /// X. See [`withdraw`](crate::semaphore::policy::Gate::withdraw).

@@ -78,7 +78,9 @@ impl Gate {
         let waker = unsafe { self.pop(front, node::GRANTED) };
         let unlocked = word.minus(need).without(if next.is_none() { LOCKED | QUEUED } else { LOCKED });
         match self.try_exchange_unlocked(word, unlocked) {
-            Ok(()) => panics.catch(|| waker.wake()), // U4
+            Ok(()) => {
+                panics.catch(|| waker.wake()); // U4
+            }
             Err(now) => self.serve_more(now, need, waker, panics),
         }
     }

@@ -1,7 +1,8 @@
 //! The barging policy, one call after the other: what the front puts up with, and random scripts against a sequential model
 //! that says exactly what each call does. (Concurrency is for `loom_barging` and `shuttle`.)
 
-use crate::semaphore::barging::patience::{LOST_WAKES, PATIENCE, SAMPLE};
+use crate::semaphore::barging::patience::{LOST_WAKES, PATIENCE};
+use crate::semaphore::barging::word::SAMPLE;
 use crate::semaphore::{Acquire, Barging, Semaphore, TryAcquireError};
 use crate::sys::clock;
 use crate::{WaitError, WaitOptions};
@@ -77,16 +78,16 @@ fn a_front_that_lost_four_wakes_is_protected() {
 }
 
 #[test]
-fn a_front_that_waited_a_millisecond_is_protected() {
+fn a_front_that_was_passed_for_its_time_is_protected() {
     let semaphore = Semaphore::barging(2);
     let mut front = queued(&semaphore, 3);
     let pass = || semaphore.try_acquire().is_ok();
-    assert!(pass());
+    assert!(pass(), "the first of 16 looks at the clock: the time begins");
     clock::advance(PATIENCE - 1);
-    assert!((0..10 * SAMPLE).all(|_| pass()), "the millisecond is not over");
+    assert!((0..10 * SAMPLE).all(|_| pass()), "the time is not over");
     clock::advance(1);
     let passed = (0..10 * SAMPLE).take_while(|_| pass()).count();
-    assert_eq!(passed, SAMPLE as usize - 1, "one in 16 looks at the clock, and is refused");
+    assert_eq!(passed, SAMPLE - 1, "the first of the next 16 looks at the clock, and is refused");
     assert_eq!((semaphore.available_permits(), front.wakes()), (0, 0));
     semaphore.add_permits(1);
     assert_eq!((front.poll(), front.wakes()), (Poll::Ready(Ok(())), 1), "what it needs was kept for it");
@@ -131,6 +132,65 @@ fn permits_that_are_free_win_over_a_deadline() {
     assert_eq!(front.poll(), Poll::Pending);
     assert_eq!(front.acquire.as_mut().wait_pinned(expired).unwrap_err(), WaitError::TimedOut);
     assert_eq!((semaphore.num_waiters(), semaphore.available_permits()), (0, 0));
+}
+
+/// They pass the front, too, so it has patience with them as with everybody.
+#[test]
+fn waits_whose_time_is_up_do_not_pass_the_front_for_ever() {
+    let semaphore = Semaphore::barging(0);
+    let mut front = queued(&semaphore, 2);
+    let expired = WaitOptions::new().deadline(Instant::now());
+    let pass = || {
+        let mut waiter = queued(&semaphore, 1);
+        semaphore.add_permits(1);
+        clock::advance(PATIENCE / 4);
+        let passed = waiter.acquire.as_mut().wait_pinned(expired).map(|permit| permit.forget()).is_ok();
+        if !passed {
+            assert_eq!(semaphore.forget_permits(1), 0, "it is kept for the front");
+        }
+        passed
+    };
+    assert_eq!((0..40).take_while(|_| pass()).count(), 5, "looked at after each quarter of its time");
+    semaphore.add_permits(1);
+    assert_eq!(front.poll(), Poll::Ready(Ok(())));
+}
+
+/// A waker that panics when it is woken.
+struct Panicking;
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("woken");
+    }
+}
+
+#[test]
+fn a_front_whose_waker_panics_does_not_keep_the_turn() {
+    let semaphore = Semaphore::barging(0);
+    let waker = Waker::from(Arc::new(Panicking));
+    let mut front = Box::pin(semaphore.acquire());
+    assert!(front.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut behind = queued(&semaphore, 1);
+    let panic = std::panic::catch_unwind(|| semaphore.add_permits(2)).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"woken"));
+    assert_eq!((behind.poll(), behind.wakes()), (Poll::Ready(Ok(())), 1));
+    drop(front);
+    assert_eq!((semaphore.available_permits(), semaphore.num_waiters()), (1, 0), "the front had been granted its own");
+}
+
+#[test]
+fn a_panicking_waker_during_a_panic_does_not_abort() {
+    let semaphore = Semaphore::barging(1);
+    let held = semaphore.try_acquire().unwrap();
+    let waker = Waker::from(Arc::new(Panicking));
+    let mut front = Box::pin(semaphore.acquire());
+    assert!(front.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let own = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        let _held = held;
+        panic!("own");
+    }));
+    assert_eq!(own.unwrap_err().downcast_ref(), Some(&"own"));
+    assert!(front.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
 
 #[test]
