@@ -36,6 +36,12 @@ impl Entry {
         self
     }
 
+    /// Has it take part in these cases and no others.
+    pub fn only(mut self, cases: &[&str]) -> Self {
+        self.runs.retain(|case, _| cases.contains(case));
+        self
+    }
+
     /// What every table that it is in must say.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push((None, text.into()));

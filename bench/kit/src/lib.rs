@@ -17,6 +17,7 @@
 
 pub mod cases;
 pub mod entry;
+pub mod gatepost_peer;
 pub mod peer;
 pub mod protocol;
 pub mod queue;

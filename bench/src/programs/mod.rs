@@ -35,6 +35,11 @@ struct Built {
 }
 
 const PROGRAMS: &[Program] = &[
+    Program {
+        folder: "gatepost-plain",
+        peers: &["gatepost, no features", "gatepost barging, no features"],
+        build: cargo,
+    },
     Program { folder: "tokio-1.53", peers: &["tokio 1.53.3"], build: cargo },
     Program { folder: "go", peers: &["Go sync.Mutex", "Go channel", "Go x/sync", "Go runtime sema"], build: script },
     Program { folder: "java", peers: &["Java Semaphore fair", "Java Semaphore"], build: script },
@@ -152,5 +157,8 @@ fn cargo(source: &Path, out: &Path) -> Result<Built> {
     if !output.status.success() {
         bail!("it cannot be built, {}: {}", output.status, end_of(&output));
     }
-    Ok(Built { executable: out.join("release/gatepost-bench-tokio-1-53"), said: String::new() })
+    let manifest = std::fs::read_to_string(source.join("Cargo.toml"))?;
+    let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let name = name.context("its manifest has no name")?;
+    Ok(Built { executable: out.join("release").join(name), said: String::new() })
 }

@@ -19,6 +19,9 @@ use crossbeam_utils::CachePadded;
 /// How long workers may take to end when they are told to. Whoever needs longer has lost a wake-up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a window waits for each worker to have begun.
+const LATEST: Duration = Duration::from_millis(50);
+
 /// What the workers of a contended case share.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -71,6 +74,11 @@ impl Window {
     pub(crate) fn open(&self, warm: Duration, window: Duration) -> Counted {
         self.go.store(true, Relaxed);
         self.pass(warm, &vec![0; self.counts.len()]);
+        // The first to come have it all to themselves until the last have begun. (Some never do, with some peers.)
+        let start = Instant::now();
+        while self.now().contains(&0) && start.elapsed() < LATEST {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.recording.store(true, Relaxed);
         let (start, before) = (Instant::now(), self.now());
         self.pass(window, &before);
