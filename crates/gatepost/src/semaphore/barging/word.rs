@@ -34,12 +34,14 @@ const FLAGS: usize = 31;
 const PASSED: usize = 32;
 /// The overtakings that are counted.
 const ALL_PASSED: usize = PASSED * 15;
+/// None of these: the overtaking is one of [`SAMPLE`].
+const SAMPLED: usize = PASSED * (SAMPLE - 1);
 /// One permit.
 pub(super) const ONE: usize = 512;
 /// The largest number of permits that the word can count.
 pub(in super::super) const MAX_PERMITS: usize = usize::MAX / ONE;
 
-/// Overtakings for each look at the front's patience; divides 16.
+/// Overtakings for each look at the front's patience: a power of two, 16 at most.
 pub(in super::super) const SAMPLE: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 16 };
 
 /// A deposit below this, onto a word below `SAFE_WORD`, cannot overflow, whatever others deposit between the look at the
@@ -93,8 +95,9 @@ impl Word {
 
     /// Whether the overtaking that would be next is the one of [`SAMPLE`] that looks at the front's patience.
     #[inline(always)]
+    #[allow(clippy::bad_bit_mask)] // under the checkers each is
     pub(super) const fn is_sampled(self) -> bool {
-        self.0 / PASSED % SAMPLE == 0
+        self.0 & SAMPLED == 0
     }
 
     /// The same permits under other flags.
