@@ -48,6 +48,8 @@ use acquire::Acquiring;
 #[cfg(feature = "alloc")]
 use alloc::sync::Arc;
 use core::fmt;
+#[cfg(feature = "std")]
+use core::task::Poll;
 use permit::Held;
 use policy::Gate;
 use trace::Resource;
@@ -385,6 +387,15 @@ macro_rules! acquiring {
                 #[inline]
                 #[track_caller]
                 pub fn $blocking($this: $self $(, $n: $n_type)?) -> Result<$permit_type, AcquireError> {
+                    let n = $as_usize;
+                    assert_countable::<P>(n);
+                    coop::assert_may_block();
+                    // Without a future, if nothing is to be waited for and nothing reported.
+                    if !trace::ENABLED {
+                        if let Poll::Ready(taken) = $this.gate.try_take(n) {
+                            return taken.map(|()| $permit(Held::new($handle, n)));
+                        }
+                    }
                     $this.$acquire($($n)?).wait()
                 }
             )*

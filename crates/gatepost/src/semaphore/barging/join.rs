@@ -2,7 +2,7 @@
 
 use super::Gate;
 use super::serve::{Hold, Intent};
-use super::word::{QUEUED, WAKING, Word};
+use super::word::{QUEUED, WAKING};
 use crate::semaphore::error::AcquireError;
 use crate::semaphore::locked::LockWord;
 use crate::wait::batch::Panics;
@@ -211,7 +211,7 @@ impl Gate {
         }
         let start = Instant::now();
         loop {
-            let word: Word = self.look();
+            let word = self.look();
             if word.is_closed() || word.permits() >= node.need() || node.state() != node::WOKEN {
                 return;
             }
