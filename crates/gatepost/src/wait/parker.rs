@@ -59,7 +59,7 @@ impl Parker {
         const fn new() -> Self {
             Self {
                 state: AtomicU32::new(EMPTY),
-                spin: Cell::new(Spin { budget: super::thread::FIRST_SPIN, idle_waits: 0 }),
+                spin: Cell::new(Spin { budget: super::thread::LONGEST_SPIN, idle_waits: 0 }),
             }
         }
     }

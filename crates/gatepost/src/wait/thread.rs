@@ -4,9 +4,11 @@
 //! the others no line transfer, but it costs them the processor. Hence:
 //!
 //! - not at all on one processor, and not unless the waiters ahead could all be running on the others;
-//! - for about as long as it took lately: the budget starts at [`FIRST_SPIN`], follows twice the observed hand-off time,
-//!   and never exceeds [`LONGEST_SPIN`], about what parking costs;
-//! - where it does not pay, the budget decays to nothing, and is tried again once in [`PROBE_EVERY`] waits.
+//! - for about as long as it took lately: the budget starts at [`LONGEST_SPIN`], about what parking costs, and follows
+//!   twice the observed hand-off time down to [`SURE_SPIN`];
+//! - where it does not pay, the budget decays to nothing, and is tried again once in [`PROBE_EVERY`] waits, again with
+//!   [`LONGEST_SPIN`]: a partner that sleeps has to wake up within it, or two threads that pass a permit to and fro would
+//!   never get out of putting one another to sleep.
 //!
 //! The clock is read only by a wait that spins or has a deadline.
 
@@ -16,11 +18,12 @@ use super::parker::{Parker, Spin};
 use crate::sys::{cpus, pause};
 use std::time::{Duration, Instant};
 
-/// The budget of a thread that has learnt nothing yet.
-pub(crate) const FIRST_SPIN: Duration = Duration::from_micros(2);
+/// The least budget where spinning pays: a hand-off between running threads takes a tenth of it, and now and then one is
+/// held up.
+const SURE_SPIN: Duration = Duration::from_micros(2);
 /// A futex wake-up takes 16 to 54 microseconds until the woken thread runs on another core (measured on the machines of
-/// `docs/performance.md`); beyond the lower end, parking would have been as good.
-const LONGEST_SPIN: Duration = Duration::from_micros(16);
+/// `docs/performance.md`).
+pub(crate) const LONGEST_SPIN: Duration = Duration::from_micros(50);
 /// Below this, spinning is switched off.
 const SHORTEST_SPIN: Duration = Duration::from_nanos(200);
 /// How often spinning is tried again once it was switched off.
@@ -73,7 +76,7 @@ fn spin(node: &Node, parker: &Parker, ahead: usize, deadline: Option<Instant>) -
     let budget = if learnt.budget >= SHORTEST_SPIN {
         learnt.budget
     } else if learnt.idle_waits >= PROBE_EVERY {
-        FIRST_SPIN
+        LONGEST_SPIN
     } else {
         parker.spin.set(Spin { idle_waits: learnt.idle_waits + 1, ..learnt });
         return false;
@@ -98,8 +101,8 @@ fn spin(node: &Node, parker: &Parker, ahead: usize, deadline: Option<Instant>) -
 /// The budget after a wait that ended in the spin after `took`, or did not end in it.
 fn learn(budget: Duration, took: Option<Duration>) -> Spin {
     let budget = match took {
-        Some(took) => ((budget * 3 + took * 2) / 4).clamp(SHORTEST_SPIN, LONGEST_SPIN),
-        None => budget * 3 / 4,
+        Some(took) => ((budget * 3 + took * 2) / 4).clamp(SURE_SPIN, LONGEST_SPIN),
+        None => budget / 4,
     };
     Spin { budget, idle_waits: 0 }
 }
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn spinning_that_pays_follows_the_hand_off() {
-        let mut budget = FIRST_SPIN;
+        let mut budget = LONGEST_SPIN;
         for _ in 0..64 {
             budget = learn(budget, Some(Duration::from_micros(3))).budget;
         }
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn spinning_never_exceeds_the_cost_of_parking() {
-        let mut budget = FIRST_SPIN;
+        let mut budget = LONGEST_SPIN;
         for _ in 0..64 {
             budget = learn(budget, Some(Duration::from_millis(1))).budget;
         }
