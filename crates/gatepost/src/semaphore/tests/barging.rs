@@ -4,6 +4,7 @@
 use crate::semaphore::barging::patience::{LOST_WAKES, PATIENCE};
 use crate::semaphore::barging::word::SAMPLE;
 use crate::semaphore::{Acquire, Barging, Semaphore, TryAcquireError};
+use crate::sys::atomic::counts;
 use crate::sys::clock;
 use crate::{WaitError, WaitOptions};
 use proptest::prelude::*;
@@ -91,6 +92,33 @@ fn a_front_that_was_passed_for_its_time_is_protected() {
     assert_eq!((semaphore.available_permits(), front.wakes()), (0, 0));
     semaphore.add_permits(1);
     assert_eq!((front.poll(), front.wakes()), (Poll::Ready(Ok(())), 1), "what it needs was kept for it");
+}
+
+/// What the module head says of each path.
+#[test]
+fn each_path_costs_what_the_protocol_says() {
+    let rmws = |operation: &mut dyn FnMut()| {
+        let before = counts();
+        operation();
+        (counts() - before).rmws
+    };
+    let semaphore = Semaphore::barging(2);
+    let pair = |semaphore: &Semaphore<Barging>| drop(semaphore.try_acquire().unwrap());
+    assert_eq!(rmws(&mut || pair(&semaphore)), 2, "nobody waits");
+    let mut front = Task::new(&semaphore, 3);
+    assert_eq!(rmws(&mut || assert!(front.poll().is_pending())), 2, "joining the queue");
+    assert_eq!(rmws(&mut || semaphore.add_permits(1)), 2, "a release that wakes the front");
+    assert_eq!(rmws(&mut || pair(&semaphore)), 2, "the front is on its way");
+    assert_eq!(rmws(&mut || assert!(front.poll().is_ready())), 3, "the woken front takes its permits");
+    let mut front = queued(&semaphore, 1);
+    assert_eq!(rmws(&mut || drop(queued(&semaphore, 1))), 4, "joining, and withdrawing");
+    for _ in 0..LOST_WAKES {
+        semaphore.add_permits(1);
+        semaphore.try_acquire().unwrap().forget();
+        assert_eq!(rmws(&mut || assert!(front.poll().is_pending())), 2, "the woken front loses");
+    }
+    assert_eq!(rmws(&mut || semaphore.add_permits(1)), 3, "a release to a protected front");
+    assert_eq!(rmws(&mut || assert!(front.poll().is_ready())), 0, "a grant");
 }
 
 #[test]

@@ -142,6 +142,7 @@ fn a_futex_wake_is_issued_for_a_parked_thread_only() {
 #[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
 fn sizes() {
     assert_eq!(size_of::<Semaphore>(), 32);
+    assert_eq!(size_of::<Semaphore<crate::Barging>>(), 40);
     assert_eq!(size_of::<crate::wait::node::Node>(), 48);
     assert_eq!(size_of::<Acquire<'_>>(), 56);
     assert_eq!(size_of::<crate::AcquireOwned>(), 56);
