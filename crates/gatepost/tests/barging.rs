@@ -1,5 +1,6 @@
 //! The barging policy from outside, with threads and the real clock. (One call after the other, exactly: the library's own
 //! tests, `semaphore/tests/barging.rs`.)
+#![cfg(feature = "std")]
 
 use gatepost::{Barging, Semaphore};
 use std::future::Future;

@@ -190,8 +190,48 @@ fn histories_with_close_are_linearizable() {
     explore(|| history(true));
 }
 
+/// One waiter, one release, one close, and nothing else: often enough the deposit is there, and not yet served, when the
+/// closer has the lock.
+fn close_meets_a_deposit() {
+    let world = Arc::new(World { semaphore: Semaphore::new(0), recorder: Recorder::default() });
+    let spawn = |f: fn(&World)| {
+        let world = world.clone();
+        thread::spawn(move || f(&world))
+    };
+    let threads = [
+        spawn(|World { semaphore, recorder }| {
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut task = Box::pin(semaphore.acquire());
+            let mut answer = recorder.record_first(0, 1, || poll(task.as_mut(), &mut cx));
+            for _ in 0..3 {
+                if answer == Answer::Pending {
+                    answer = recorder.record(|| {
+                        let answer = poll(task.as_mut(), &mut cx);
+                        (Call::Poll { id: 0, n: 1, answer }, answer)
+                    });
+                }
+            }
+            recorder.record(|| (Call::Drop { id: 0 }, drop(task)));
+        }),
+        spawn(|World { semaphore, recorder }| {
+            recorder.record(|| (Call::Release { n: 1 }, semaphore.add_permits(1)));
+        }),
+        spawn(|World { semaphore, recorder }| recorder.record(|| (Call::Close, semaphore.close()))),
+    ];
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let World { semaphore, recorder } = &*world;
+    recorder.record(|| (Call::Available { answer: semaphore.available_permits() }, ()));
+    let history = &recorder.0.lock().unwrap().1;
+    assert!(is_linearizable(0, history), "not linearizable: {history:#?}");
+}
+
+#[test]
+fn a_close_that_meets_a_deposit_is_linearizable() {
+    explore(close_meets_a_deposit);
+}
+
 const HISTORIES: &str = "semaphore::tests::shuttle::histories_are_linearizable";
-const HISTORIES_WITH_CLOSE: &str = "semaphore::tests::shuttle::histories_with_close_are_linearizable";
+const CLOSE_MEETS_DEPOSIT: &str = "semaphore::tests::shuttle::a_close_that_meets_a_deposit_is_linearizable";
 
 #[test]
 fn histories_reject_an_answer_in_motion() {
@@ -200,7 +240,7 @@ fn histories_reject_an_answer_in_motion() {
 
 #[test]
 fn histories_reject_a_close_that_fails_a_served_front() {
-    caught(Mutant::CloseFailsServedHead, HISTORIES_WITH_CLOSE, "not linearizable");
+    caught(Mutant::CloseFailsServedHead, CLOSE_MEETS_DEPOSIT, "not linearizable");
 }
 
 #[test]
