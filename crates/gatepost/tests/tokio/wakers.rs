@@ -215,7 +215,8 @@ fn a_waker_that_panics_when_dropped_leaves_the_queue_whole() {
     });
 }
 
-/// A second panic, out of a destructor, would abort the process.
+/// A second panic, out of a destructor, would abort the process. (Without `std` it cannot be caught.)
+#[cfg(feature = "std")]
 #[test]
 fn a_waker_that_panics_when_dropped_during_a_panic_does_not_abort() {
     static ARMED: AtomicBool = AtomicBool::new(false);
