@@ -12,8 +12,8 @@ mod wait;
 pub use semaphore::{Acquire, AcquireError, Barging, Policy, Semaphore, SemaphorePermit, Strict, TryAcquireError};
 #[cfg(feature = "alloc")]
 pub use semaphore::{AcquireOwned, OwnedSemaphorePermit, PollSemaphore};
-#[cfg(feature = "std")]
-pub use semaphore::{WaitError, WaitOptions};
 pub use sys::platform;
 #[cfg(feature = "std")]
 pub use wait::interrupt::Interrupter;
+#[cfg(feature = "std")]
+pub use wait::options::{WaitError, WaitOptions};

@@ -13,11 +13,12 @@ use super::error::AcquireError;
 #[cfg(feature = "alloc")]
 use super::permit::OwnedSemaphorePermit;
 use super::permit::{Held, SemaphorePermit};
-use super::policy::{Gate, Policy, Strict};
+use super::policy::{Gate, Policy, Strict, sealed};
 use super::trace::{self, Operation};
-use super::{Semaphore, assert_countable, coop, handle::Handle};
+use super::{Semaphore, assert_countable, handle::Handle};
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
+use crate::wait::coop;
 use crate::wait::node::{self, Node, Phase};
 use core::fmt;
 use core::pin::Pin;
@@ -25,10 +26,12 @@ use core::task::{Context, Poll};
 
 #[cfg(feature = "std")]
 use {
-    super::error::{TryAcquireError, WaitError},
-    crate::wait::interrupt::{Interrupter, Registration},
-    crate::wait::parker,
-    crate::wait::thread::{self, End},
+    super::error::TryAcquireError,
+    crate::wait::interrupt::Interrupter,
+    crate::wait::node::State,
+    crate::wait::options::{WaitError, WaitOptions},
+    crate::wait::thread,
+    core::task::Waker,
     std::time::{Duration, Instant},
 };
 
@@ -171,71 +174,67 @@ impl<H: Handle> Acquiring<H> {
     #[cold]
     #[inline(never)]
     fn wait_slow(&self, semaphore: &Semaphore<H::Policy>, options: WaitOptions<'_>) -> Result<(), WaitError> {
-        let gate = &semaphore.gate;
-        parker::with_current(|parker| {
-            let interrupt = options.interrupter.map(|interrupter| interrupter.register(parker));
-            let interrupt = interrupt.as_ref();
-            let joined = if self.node.phase() == Phase::New {
-                // What would end the wait at once does so without joining; but free permits win.
-                let expired = options.deadline.is_some_and(|at| Instant::now() >= at);
-                if expired || interrupt.is_some_and(Registration::is_pending) {
-                    return match gate.try_acquire(self.node.need()) {
-                        Ok(()) => {
-                            self.keep_until_traced();
-                            Ok(())
-                        }
-                        Err(TryAcquireError::Closed) => Err(WaitError::Closed),
-                        Err(TryAcquireError::NoPermits) if expired => Err(WaitError::TimedOut),
-                        Err(TryAcquireError::NoPermits) => {
-                            interrupt.inspect(|i| i.consume());
-                            Err(WaitError::Interrupted)
-                        }
-                    };
-                }
-                // SAFETY: `New`, so the node is idle. It is pinned with `self`, and dropping `self` withdraws it.
-                let outcome = unsafe { gate.enqueue(&self.node, &parker.waker(), true) };
-                if matches!(outcome, Poll::Ready(Ok(()))) {
-                    self.keep_until_traced();
-                }
-                outcome
-            } else {
-                // SAFETY: the owner, by `Pin<&mut Self>` in the caller; the node has joined.
-                unsafe { gate.poll(&self.node, &parker.waker()) }
-            };
-            if let Poll::Ready(outcome) = joined {
-                return outcome.map_err(WaitError::from);
+        // SAFETY: the owner, by `Pin<&mut Self>` in the caller. The node is pinned with `self`, and dropping `self`
+        // withdraws it.
+        unsafe { thread::wait(&Thread { acquiring: self, gate: &semaphore.gate }, options) }
+    }
+}
+
+/// An acquisition that a thread waits for.
+#[cfg(feature = "std")]
+struct Thread<'a, H: Handle> {
+    acquiring: &'a Acquiring<H>,
+    gate: &'a <H::Policy as sealed::Policy>::Gate,
+}
+
+#[cfg(feature = "std")]
+fn as_state(outcome: Result<(), AcquireError>) -> State {
+    if outcome.is_ok() { node::GRANTED } else { node::CLOSED }
+}
+
+#[cfg(feature = "std")]
+impl<H: Handle> thread::Waiting for Thread<'_, H> {
+    fn node(&self) -> &Node {
+        &self.acquiring.node
+    }
+
+    fn try_now(&self) -> State {
+        match self.gate.try_acquire(self.node().need()) {
+            Ok(()) => {
+                self.acquiring.keep_until_traced();
+                node::GRANTED
             }
-            let mut ahead = gate.waiters().saturating_sub(1);
-            let end = loop {
-                let end = thread::wait_for_outcome(&self.node, parker, ahead, options.deadline, interrupt);
-                // SAFETY: as above. (Ready, unless it was woken to compete, and lost.)
-                if end != End::Decided || unsafe { gate.poll_thread(&self.node, &parker.waker()) }.is_ready() {
-                    break end;
-                }
-                ahead = 0; // it is the front
-            };
-            let mut panics = Panics::new();
-            let state = match end {
-                End::Decided => self.node.state(),
-                // SAFETY: the owner; the node has joined.
-                End::TimedOut => unsafe { gate.withdraw(&self.node, node::TIMED_OUT, &mut panics) },
-                // SAFETY: as above.
-                End::Interrupted => unsafe { gate.withdraw(&self.node, node::INTERRUPTED, &mut panics) },
-            };
-            if state != node::GRANTED {
-                self.node.set_phase(Phase::Done); // whatever unwinds below
-            }
-            if state == node::INTERRUPTED {
-                interrupt.inspect(|i| i.consume());
-            }
-            panics.resume(); // what was granted is given back by dropping `self`
-            match state {
-                node::GRANTED => Ok(()), // free permits win, even over a deadline or an interrupt at the same instant
-                node::TIMED_OUT => Err(WaitError::TimedOut),
-                node::INTERRUPTED => Err(WaitError::Interrupted),
-                _ => Err(WaitError::Closed),
-            }
-        })
+            Err(TryAcquireError::Closed) => node::CLOSED,
+            Err(TryAcquireError::NoPermits) => node::IDLE,
+        }
+    }
+
+    unsafe fn join(&self, waker: &Waker) -> Poll<State> {
+        // SAFETY: passed on.
+        let outcome = unsafe { self.gate.enqueue(self.node(), waker, true) };
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            self.acquiring.keep_until_traced();
+        }
+        outcome.map(as_state)
+    }
+
+    unsafe fn ask(&self, waker: &Waker) -> Poll<State> {
+        // SAFETY: passed on.
+        unsafe { self.gate.poll(self.node(), waker) }.map(as_state)
+    }
+
+    unsafe fn ask_again(&self, waker: &Waker) -> Poll<State> {
+        // SAFETY: passed on.
+        unsafe { self.gate.poll_thread(self.node(), waker) }.map(as_state)
+    }
+
+    unsafe fn withdraw(&self, outcome: State, panics: &mut Panics) -> State {
+        // SAFETY: passed on.
+        unsafe { self.gate.withdraw(self.node(), outcome, panics) }
+    }
+
+    fn ahead(&self) -> usize {
+        self.gate.waiters().saturating_sub(1)
     }
 }
 
@@ -264,7 +263,7 @@ impl<H: Handle> Acquiring<H> {
 
     #[cold]
     #[inline(never)]
-    fn abandon_slow(give_back: GiveBack<'_, <H::Policy as super::policy::sealed::Policy>::Gate>, mut panics: Panics) {
+    fn abandon_slow(give_back: GiveBack<'_, <H::Policy as sealed::Policy>::Gate>, mut panics: Panics) {
         // SAFETY: as in `abandon`.
         unsafe { give_back.gate.withdraw(give_back.node, node::CANCELLED, &mut panics) };
         panics.catch(|| drop(give_back));
@@ -284,49 +283,6 @@ impl<G: Gate> Drop for GiveBack<'_, G> {
         if self.node.state() == node::GRANTED && !mutant::is(Mutant::GrantLost) {
             self.gate.release(self.node.need());
         }
-    }
-}
-
-/// How long a thread waits, and what else may end the wait.
-///
-/// # Examples
-/// ```
-/// use gatepost::{Interrupter, Semaphore, WaitError, WaitOptions};
-/// use std::time::Duration;
-///
-/// let semaphore = Semaphore::new(0);
-/// let interrupter = Interrupter::new();
-/// let options = WaitOptions::new().timeout(Duration::from_millis(1)).interrupter(&interrupter);
-/// assert_eq!(semaphore.acquire().wait_with(options).unwrap_err(), WaitError::TimedOut);
-/// ```
-#[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WaitOptions<'i> {
-    deadline: Option<Instant>,
-    interrupter: Option<&'i Interrupter>,
-}
-
-#[cfg(feature = "std")]
-impl<'i> WaitOptions<'i> {
-    /// Waits for as long as it takes.
-    pub const fn new() -> Self {
-        Self { deadline: None, interrupter: None }
-    }
-
-    /// Gives up after `timeout` from now, instead of at a deadline set before. One that is too long for the clock
-    /// ([`Duration::MAX`], say) is none.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { deadline: Instant::now().checked_add(timeout), ..self }
-    }
-
-    /// Gives up at `deadline`, instead of at one set before.
-    pub const fn deadline(self, deadline: Instant) -> Self {
-        Self { deadline: Some(deadline), interrupter: self.interrupter }
-    }
-
-    /// Gives up when `interrupter` is used.
-    pub const fn interrupter(self, interrupter: &'i Interrupter) -> Self {
-        Self { deadline: self.deadline, interrupter: Some(interrupter) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why permits were not given.
 
+#[cfg(feature = "std")]
+use crate::wait::options::WaitError;
 use core::error::Error;
 use core::fmt;
 
@@ -54,33 +56,6 @@ impl fmt::Display for TryAcquireError {
 }
 
 impl Error for TryAcquireError {}
-
-/// Why a thread's wait ended without permits. The waiter has left the queue and holds nothing.
-#[cfg(feature = "std")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WaitError {
-    /// The semaphore has been [closed](super::Semaphore::close) and gives out no more permits.
-    Closed,
-    /// The deadline came first.
-    TimedOut,
-    /// The wait's [`Interrupter`](crate::Interrupter) was used, and this wait has consumed the interrupt.
-    Interrupted,
-}
-
-#[cfg(feature = "std")]
-impl fmt::Display for WaitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "semaphore closed",
-            Self::TimedOut => "timed out before the permits were available",
-            Self::Interrupted => "interrupted before the permits were available",
-        })
-    }
-}
-
-#[cfg(feature = "std")]
-impl Error for WaitError {}
 
 #[cfg(feature = "std")]
 impl From<AcquireError> for WaitError {

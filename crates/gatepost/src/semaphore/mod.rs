@@ -10,11 +10,10 @@
 //! | `strict` | the strict policy: its word, its protocol, the proof |
 //! | `barging` | the barging policy: the same |
 //! | [`poll`](self::PollSemaphore) | for hand-written futures and `tower` services |
-//! | `coop`, `trace` | what the features `tokio` and `tracing` add |
+//! | `trace` | what the feature `tracing` adds |
 
 mod acquire;
 mod barging;
-mod coop;
 mod error;
 mod handle;
 mod locked;
@@ -27,13 +26,11 @@ mod strict;
 mod tests;
 mod trace;
 
+#[cfg(feature = "std")]
+pub use crate::wait::options::{WaitError, WaitOptions};
 pub use acquire::Acquire;
 #[cfg(feature = "alloc")]
 pub use acquire::AcquireOwned;
-#[cfg(feature = "std")]
-pub use acquire::WaitOptions;
-#[cfg(feature = "std")]
-pub use error::WaitError;
 pub use error::{AcquireError, TryAcquireError};
 #[cfg(feature = "alloc")]
 pub use permit::OwnedSemaphorePermit;
@@ -44,6 +41,8 @@ pub use poll::PollSemaphore;
 
 use crate::sys::const_fn;
 use crate::wait::batch::Panics;
+#[cfg(feature = "std")]
+use crate::wait::coop;
 use acquire::Acquiring;
 #[cfg(feature = "alloc")]
 use alloc::sync::Arc;

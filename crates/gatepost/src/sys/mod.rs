@@ -31,6 +31,8 @@ pub(crate) mod cell;
 pub(crate) mod clock;
 #[cfg(feature = "std")]
 pub(crate) mod cpus;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) mod explore;
 #[cfg(feature = "std")]
 pub(crate) mod futex;
 pub(crate) mod mutant;

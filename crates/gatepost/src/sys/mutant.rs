@@ -40,6 +40,8 @@ pub(crate) enum Mutant {
     UnlockUnseen,
     /// Barging: a woken waiter that goes away does not hand its turn on.
     TurnLost,
+    /// An unlock of the small lock wakes nobody.
+    LockSleeperLeft,
 }
 
 /// Whether `mutant` is seeded in this thread.

@@ -8,6 +8,9 @@
 //! | [`parker`] | a thread as a waker: the pool of parkers, sleeping, spinning |
 //! | [`interrupt`] | ending another thread's wait |
 //! | [`thread`] | a thread that waits for its node's outcome: spin, park, deadline, interrupt |
+//! | [`options`] | how long a thread waits, and why it stopped |
+//! | [`lock`] | a small lock for the queues that have none in a word of their own |
+//! | [`coop`] | what the feature `tokio` adds |
 //!
 //! # The rules of the house
 //! **W1.** A node's state leaves `QUEUED` once, under its queue's lock, and the waker is moved out before (P1 in [`node`]).
@@ -22,9 +25,13 @@
 //! **W4.** A lock is held for at most [`batch::CAPACITY`] nodes.
 
 pub(crate) mod batch;
+pub(crate) mod coop;
 #[cfg(feature = "std")]
 pub(crate) mod interrupt;
+pub(crate) mod lock;
 pub(crate) mod node;
+#[cfg(feature = "std")]
+pub(crate) mod options;
 #[cfg(feature = "std")]
 pub(crate) mod parker;
 pub(crate) mod queue;

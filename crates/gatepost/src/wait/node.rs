@@ -13,6 +13,9 @@
 //! anything. The node stays linked and has no waker; it takes what it needs, or, as the holder, puts a waker and is QUEUED
 //! again. What is said of QUEUED holds of WOKEN, but for the waker.
 //!
+//! Where waiters are woken to compete *after* they have left the queue, as at an address, the outcome is NOTIFIED: it says
+//! that something has happened, and gives nothing. Its waiter looks, and may make itself IDLE and join again.
+//!
 //! # Who may touch what
 //! | field | while not linked | while linked |
 //! |---|---|---|
@@ -61,6 +64,8 @@ pub(crate) const INTERRUPTED: State = 5;
 pub(crate) const CANCELLED: State = 6;
 /// In a queue, woken to compete; no outcome yet.
 pub(crate) const WOKEN: State = 7;
+/// Not in the queue any more: what was waited for may be there, and is whoever's that takes it.
+pub(crate) const NOTIFIED: State = 8;
 
 /// Where the owner is with its node. Known to the owner alone, so it costs no atomic access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,10 +226,10 @@ impl Node {
 
     /// # Safety
     /// The caller holds the lock, and the node is alive and not linked.
-    pub(crate) unsafe fn init_links(node: NonNull<Node>, prev: Option<NonNull<Node>>) {
+    pub(crate) unsafe fn init_links(node: NonNull<Node>, prev: Option<NonNull<Node>>, next: Option<NonNull<Node>>) {
         // SAFETY: as in `set_prev`.
         unsafe { node.as_ref() }.links.with_mut(|links| unsafe {
-            (*links).write(Links { prev, next: None });
+            (*links).write(Links { prev, next });
         });
     }
 }

@@ -25,6 +25,10 @@ struct Ends {
     back: Option<NonNull<Node>>,
 }
 
+impl Ends {
+    const EMPTY: Self = Self { front: None, back: None };
+}
+
 // SAFETY: the ends are touched under the owner's lock only, and nodes may be touched from any thread (`Node: Sync`).
 unsafe impl Send for Queue {}
 // SAFETY: as above.
@@ -33,7 +37,7 @@ unsafe impl Sync for Queue {}
 impl Queue {
     const_fn! {
         pub(crate) const fn new() -> Self {
-            Self { ends: UnsafeCell::new(Ends { front: None, back: None }) }
+            Self { ends: UnsafeCell::new(Ends::EMPTY) }
         }
     }
 
@@ -57,13 +61,48 @@ impl Queue {
             // SAFETY: the lock's holder is alone with the ends and with the links of linked nodes; Q1, Q2.
             unsafe {
                 let back = (*ends).back;
-                Node::init_links(node, back);
+                Node::init_links(node, back, None);
                 match back {
                     Some(back) => Node::set_next(back, Some(node)),
                     None => (*ends).front = Some(node),
                 }
                 (*ends).back = Some(node);
             }
+        });
+    }
+
+    /// Puts a node before all others.
+    ///
+    /// # Safety
+    /// As for [`push_back`](Self::push_back).
+    #[inline]
+    pub(crate) unsafe fn push_front(&self, node: NonNull<Node>) {
+        self.ends.with_mut(|ends| {
+            // SAFETY: as in `push_back`.
+            unsafe {
+                let front = (*ends).front;
+                Node::init_links(node, None, front);
+                match front {
+                    Some(front) => Node::set_prev(front, Some(node)),
+                    None => (*ends).back = Some(node),
+                }
+                (*ends).front = Some(node);
+            }
+        });
+    }
+
+    /// Moves all that is in `other`, which is empty afterwards, into this queue, which is empty before.
+    ///
+    /// # Safety
+    /// The caller holds the locks of both.
+    #[inline]
+    pub(crate) unsafe fn take_over(&self, other: &Self) {
+        // SAFETY: the locks' holder is alone with the ends.
+        let moved = other.ends.with_mut(|ends| unsafe { core::mem::replace(&mut *ends, Ends::EMPTY) });
+        self.ends.with_mut(|ends| {
+            // SAFETY: as above.
+            let before = unsafe { core::mem::replace(&mut *ends, moved) };
+            debug_assert!(before.front.is_none(), "taking over would lose waiters");
         });
     }
 
@@ -115,19 +154,25 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any mixture of appends and removals leaves what a `VecDeque` leaves, with sound links.
+        /// Any mixture of additions at both ends and removals leaves what a `VecDeque` leaves, with sound links.
         #[test]
-        fn queue_equals_a_deque(script in proptest::collection::vec((0_u8..3, 0_usize..64), 0..200)) {
+        fn queue_equals_a_deque(script in proptest::collection::vec((0_u8..5, 0_usize..64), 0..200)) {
             let nodes: Vec<Node> = (0..200).map(Node::new).collect();
             let queue = Queue::new();
             let mut model = VecDeque::new();
             let mut fresh = nodes.iter().enumerate();
             for (kind, at) in script {
-                if kind < 2 {
+                if kind < 3 {
                     let (id, node) = fresh.next().expect("as many nodes as steps");
-                    // SAFETY: one thread; the node is new and outlives the queue.
-                    unsafe { queue.push_back(NonNull::from(node)) };
-                    model.push_back(id);
+                    if kind < 2 {
+                        // SAFETY: one thread; the node is new and outlives the queue.
+                        unsafe { queue.push_back(NonNull::from(node)) };
+                        model.push_back(id);
+                    } else {
+                        // SAFETY: as above.
+                        unsafe { queue.push_front(NonNull::from(node)) };
+                        model.push_front(id);
+                    }
                 } else if !model.is_empty() {
                     let id = model.remove(at % model.len()).expect("in range");
                     // SAFETY: one thread; the model says that it is linked.
@@ -135,6 +180,11 @@ mod tests {
                 }
                 proptest::prop_assert_eq!(contents(&queue), Vec::from(model.clone()));
             }
+            let heir = Queue::new();
+            // SAFETY: one thread.
+            unsafe { heir.take_over(&queue) };
+            proptest::prop_assert_eq!(contents(&heir), Vec::from(model));
+            proptest::prop_assert!(contents(&queue).is_empty());
         }
     }
 }

@@ -11,11 +11,16 @@
 //!   never get out of putting one another to sleep.
 //!
 //! The clock is read only by a wait that spins or has a deadline.
+//!
+//! [`wait`] is every blocking form of the library: what differs from queue to queue is a [`Waiting`].
 
+use super::batch::Panics;
 use super::interrupt::Registration;
-use super::node::{Node, QUEUED};
-use super::parker::{Parker, Spin};
+use super::node::{self, Node, Phase, QUEUED, State};
+use super::options::{WaitError, WaitOptions};
+use super::parker::{self, Parker, Spin};
 use crate::sys::{cpus, pause};
+use core::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// The least budget where spinning pays: a hand-off between running threads takes a tenth of it, and now and then one is
@@ -33,7 +38,7 @@ const LOOKS: u32 = 16;
 
 /// Why a thread stopped waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+enum End {
     /// The node has its outcome.
     Decided,
     /// The deadline has come; the node may still be queued.
@@ -42,8 +47,119 @@ pub(crate) enum End {
     Interrupted,
 }
 
+/// What a thread waits for, and who decides about it.
+///
+/// Outcomes are states of a node: GRANTED, CLOSED, and those of a wait that gave up. A queue in which waiters compete may
+/// publish others, which [`ask_again`](Self::ask_again) turns into one of these or into another wait.
+pub(crate) trait Waiting {
+    /// The node that the outcome will be in.
+    fn node(&self) -> &Node;
+
+    /// Takes what is asked for if it is there: GRANTED or CLOSED; IDLE is an exact "no".
+    fn try_now(&self) -> State;
+
+    /// Joins the queue, unless that turns out to be needless.
+    ///
+    /// # Safety
+    /// The node is idle and the caller's; it stays in place until it has an outcome or has been withdrawn.
+    unsafe fn join(&self, waker: &Waker) -> Poll<State>;
+
+    /// Asks for the outcome of a node that has joined, and says whom to wake for it.
+    ///
+    /// # Safety
+    /// The caller owns the node, which has joined.
+    unsafe fn ask(&self, waker: &Waker) -> Poll<State>;
+
+    /// The same when the node is known to be decided. Pending: it waits again.
+    ///
+    /// # Safety
+    /// As for [`ask`](Self::ask).
+    unsafe fn ask_again(&self, waker: &Waker) -> Poll<State> {
+        // SAFETY: passed on.
+        unsafe { self.ask(waker) }
+    }
+
+    /// Leaves the queue with `outcome`, unless there is one already; returns the one that holds.
+    ///
+    /// # Safety
+    /// As for [`ask`](Self::ask).
+    unsafe fn withdraw(&self, outcome: State, panics: &mut Panics) -> State;
+
+    /// About how many waiters are ahead of this one, or more.
+    fn ahead(&self) -> usize;
+}
+
+/// Waits as a thread, however long `options` allow. Afterwards the node has left the queue; unless it was granted, it is
+/// done. (What was granted is handed out by the caller, or given back if the panic of somebody's waker unwinds from here.)
+///
+/// What is there already wins: over a deadline that has passed, and over an interrupt, which then stays pending.
+///
+/// # Safety
+/// The caller owns the node of `waiting`, which stays in place until this returns or it has been withdrawn.
+pub(crate) unsafe fn wait(waiting: &impl Waiting, options: WaitOptions<'_>) -> Result<(), WaitError> {
+    let WaitOptions { deadline, interrupter } = options;
+    let node = waiting.node();
+    parker::with_current(|parker| {
+        let interrupt = interrupter.map(|interrupter| interrupter.register(parker));
+        let interrupt = interrupt.as_ref();
+        let joined = if node.phase() == Phase::New {
+            // What would end the wait at once does so without joining; but what is there wins.
+            let expired = deadline.is_some_and(|at| Instant::now() >= at);
+            if expired || interrupt.is_some_and(Registration::is_pending) {
+                return match waiting.try_now() {
+                    node::GRANTED => Ok(()),
+                    node::CLOSED => Err(WaitError::Closed),
+                    _ if expired => Err(WaitError::TimedOut),
+                    _ => {
+                        interrupt.inspect(|i| i.consume());
+                        Err(WaitError::Interrupted)
+                    }
+                };
+            }
+            // SAFETY: `New`, so the node is idle; the rest by the caller's promise.
+            unsafe { waiting.join(&parker.waker()) }
+        } else {
+            // SAFETY: by the caller's promise; not `New`, so the node has joined.
+            unsafe { waiting.ask(&parker.waker()) }
+        };
+        let mut panics = Panics::new();
+        let state = match joined {
+            Poll::Ready(state) => state,
+            Poll::Pending => {
+                let mut ahead = waiting.ahead();
+                loop {
+                    match wait_for_outcome(node, parker, ahead, deadline, interrupt) {
+                        // SAFETY: as above.
+                        End::Decided => match unsafe { waiting.ask_again(&parker.waker()) } {
+                            Poll::Ready(state) => break state,
+                            Poll::Pending => ahead = 0, // woken to compete, and lost: it is the front
+                        },
+                        // SAFETY: as above.
+                        End::TimedOut => break unsafe { waiting.withdraw(node::TIMED_OUT, &mut panics) },
+                        // SAFETY: as above.
+                        End::Interrupted => break unsafe { waiting.withdraw(node::INTERRUPTED, &mut panics) },
+                    }
+                }
+            }
+        };
+        if state != node::GRANTED {
+            node.set_phase(Phase::Done); // whatever unwinds below
+        }
+        if state == node::INTERRUPTED {
+            interrupt.inspect(|i| i.consume());
+        }
+        panics.resume(); // what was granted is given back by dropping the node's owner
+        match state {
+            node::GRANTED => Ok(()), // even over a deadline or an interrupt at the same instant
+            node::TIMED_OUT => Err(WaitError::TimedOut),
+            node::INTERRUPTED => Err(WaitError::Interrupted),
+            _ => Err(WaitError::Closed),
+        }
+    })
+}
+
 /// Waits for `node`'s outcome. `ahead` is about the number of waiters before it, or more.
-pub(crate) fn wait_for_outcome(
+fn wait_for_outcome(
     node: &Node,
     parker: &'static Parker,
     ahead: usize,

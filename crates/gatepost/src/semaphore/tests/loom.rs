@@ -6,10 +6,11 @@
 //! meets LOCKED looks once before it sleeps. Each check is shown to fail on a seeded bug.
 
 use crate::semaphore::{AcquireError, Semaphore};
+use crate::sys::explore::{bounded, join, model};
 use crate::sys::mutant::{Mutant, caught};
 use crate::{Interrupter, WaitError, WaitOptions};
 use loom::cell::UnsafeCell;
-pub(super) use loom::future::block_on;
+use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use loom::thread;
@@ -37,29 +38,6 @@ fn poll(task: &mut Task) -> Poll<Result<(), AcquireError>> {
 async fn acquire(semaphore: &Semaphore, n: usize) -> Result<(), AcquireError> {
     semaphore.acquire_n(n).await?.forget();
     Ok(())
-}
-
-/// Every scenario joins its threads: loom's statics (the futex table's) are gone when its main thread ends.
-pub(super) fn join(threads: Vec<thread::JoinHandle<()>>) {
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-}
-
-/// Checks `scenario` with at most two preemptions, or all of it if `GATEPOST_LOOM_FULL` is set (the soak).
-pub(super) fn model(scenario: impl Fn() + Send + Sync + 'static) {
-    bounded(2, scenario);
-}
-
-/// Checks `scenario` with at most so many preemptions, or all of it in the soak.
-pub(super) fn bounded(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    let full = std::env::var_os("GATEPOST_LOOM_FULL").is_some();
-    if !full {
-        builder.preemption_bound = Some(preemptions);
-        // A seeded bug must be found, however long that takes on a busy machine.
-        let seeded = std::env::var_os(crate::sys::mutant::VARIABLE).is_some();
-        builder.max_duration = (!seeded).then_some(std::time::Duration::from_secs(20));
-    }
-    builder.check(scenario);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 //!
 //! There is no clock here: the front's patience is out after one lost wake-up, or two overtakings.
 
-use super::loom::{block_on, bounded, join, model};
 use crate::semaphore::{AcquireError, Barging, Semaphore};
+use crate::sys::explore::{bounded, join, model};
 use crate::sys::mutant::{Mutant, caught};
 use crate::{Interrupter, WaitError, WaitOptions};
 use loom::cell::UnsafeCell;
+use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;

@@ -6,6 +6,7 @@
 
 use super::history::{Answer, Call, Event, Id, Try, is_linearizable};
 use crate::semaphore::{Acquire, AcquireError, Policy, Semaphore};
+use crate::sys::explore::explore;
 use crate::sys::mutant::{Mutant, caught};
 use crate::{TryAcquireError, WaitError, WaitOptions};
 use shuttle::rand::{Rng, thread_rng};
@@ -18,16 +19,6 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 use std::vec::Vec;
-
-fn iterations() -> usize {
-    std::env::var("GATEPOST_SHUTTLE_ITERATIONS").map_or(20_000, |n| n.parse().expect("a number of iterations"))
-}
-
-/// Checks `scenario` with random schedules, and with probabilistic concurrency testing of depth 3.
-fn explore(scenario: fn()) {
-    shuttle::check_random(scenario, iterations());
-    shuttle::check_pct(scenario, iterations(), 3);
-}
 
 /// What the threads of one execution did. `std`'s mutex: recording is no part of what is scheduled.
 #[derive(Default)]
