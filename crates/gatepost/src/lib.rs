@@ -5,6 +5,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod address;
 pub mod semaphore;
 mod sys;
 mod wait;

@@ -5,7 +5,7 @@
 //! fails a test. (Reference counts of `Arc` and whatever `std` does are beyond a wrapper: `tests/cost.rs` counts those,
 //! in the shipped build, by single-stepping the processor.)
 
-pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 #[cfg(not(test))]
 #[cfg_attr(not(feature = "std"), allow(unused_imports))]
@@ -71,9 +71,11 @@ mod counted {
 
     macro_rules! counted {
         ($name:ident $(<$t:ident>)?, $value:ty) => {
+            // As public as what it stands for: a sealed trait names it.
+            #[allow(unreachable_pub)]
             #[derive(Debug)]
             #[repr(transparent)]
-            pub(crate) struct $name $(<$t>)? (core::sync::atomic::$name $(<$t>)?);
+            pub struct $name $(<$t>)? (core::sync::atomic::$name $(<$t>)?);
 
             #[allow(dead_code)]
             impl $(<$t>)? $name $(<$t>)? {

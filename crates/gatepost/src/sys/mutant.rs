@@ -42,6 +42,22 @@ pub(crate) enum Mutant {
     TurnLost,
     /// An unlock of the small lock wakes nobody.
     LockSleeperLeft,
+    /// Address table: whoever has locked a bucket does not look whether it is the right one still.
+    StaleBucket,
+    /// Address table: a releaser that finds nobody does not look whether the bucket was split meanwhile.
+    SplitUnseen,
+    /// Address table: B4 comes before B3.
+    SplitOutOfOrder,
+    /// Address: the word is looked at before the waiter is announced.
+    LookBeforeAnnounce,
+    /// Address: the bit of a `Sema` is left as it is when somebody joins.
+    BitUnset,
+    /// Address: the bit of a `Sema` is cleared while others wait there.
+    BitClearedEarly,
+    /// Address: a waiter that was woken and goes away does not wake another.
+    WakeNotPassedOn,
+    /// Address: a permit is given back by handing it to nobody while somebody waits.
+    HandoffUncounted,
 }
 
 /// Whether `mutant` is seeded in this thread.

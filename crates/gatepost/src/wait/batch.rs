@@ -55,6 +55,21 @@ impl WakeBatch {
         self.len == 0
     }
 
+    /// Whether one of the wakers is a blocked thread's.
+    #[cfg(feature = "std")]
+    pub(crate) fn has_thread(&self) -> bool {
+        // SAFETY: `wakers[next..len]` are initialised.
+        self.wakers[self.next..self.len]
+            .iter()
+            .any(|waker| super::parker::is_threads(unsafe { waker.assume_init_ref() }))
+    }
+
+    /// Without `std` no thread blocks.
+    #[cfg(not(feature = "std"))]
+    pub(crate) fn has_thread(&self) -> bool {
+        false
+    }
+
     /// Wakes all, in order, and empties the batch. The first panic is kept in `panics`. Returns whether none panicked.
     #[inline]
     pub(crate) fn wake_all(&mut self, panics: &mut Panics) -> bool {

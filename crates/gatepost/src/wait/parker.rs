@@ -93,6 +93,11 @@ impl Parker {
     }
 }
 
+/// Whether a waker unparks a thread of this engine.
+pub(crate) fn is_threads(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &VTABLE)
+}
+
 fn raw(data: *const ()) -> RawWaker {
     RawWaker::new(data, &VTABLE)
 }

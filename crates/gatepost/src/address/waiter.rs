@@ -1,0 +1,112 @@
+//! One waiter at an address: a node of the wait engine, and a place in a tree.
+//!
+//! # Who may touch what
+//! The node as its own head says. `place` is written when the waiter becomes the *head* of its address: the first of those
+//! who wait there, which stands in the tree for all of them. From then on it is the holder's of the bucket's lock, until the
+//! waiter is no head any more; those behind a head have none. `order` and `protocol` are the owner's while not linked, and
+//! read only while linked; `ahead` is the owner's.
+
+use crate::sys::cell::UnsafeCell;
+use crate::wait::node::Node;
+use crate::wait::queue::Queue;
+use core::cell::Cell;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+pub(super) type Link = Option<NonNull<Waiter>>;
+
+/// Where a waiter joins those of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Behind all.
+    Fifo,
+    /// Before all.
+    Lifo,
+}
+
+/// Which of the two words somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A [`Sema`](super::Sema).
+    Bit,
+    /// A [`RawSema`](super::RawSema).
+    Raw,
+}
+
+/// A head's place in the tree, and the list of those who wait at its address.
+pub(super) struct Place {
+    pub(super) key: usize,
+    /// Odd, random: the tree is a heap on it.
+    pub(super) ticket: u32,
+    /// Waiters in `list`.
+    pub(super) len: u32,
+    pub(super) parent: Link,
+    pub(super) left: Link,
+    pub(super) right: Link,
+    /// All who wait here, this head first.
+    pub(super) list: Queue,
+}
+
+/// See the module head. `repr(C)`, the node first: a list links nodes, and what it finds are waiters.
+#[repr(C)]
+pub(super) struct Waiter {
+    pub(super) node: Node,
+    pub(super) order: Order,
+    /// Of the word that it waits for. (A releaser that comes late to an address may find another kind of word there.)
+    pub(super) protocol: Protocol,
+    /// How many waited at the address when it joined.
+    pub(super) ahead: Cell<u32>,
+    place: UnsafeCell<MaybeUninit<Place>>,
+}
+
+// SAFETY: the module head: each field is touched by one party at a time, or constant while shared.
+unsafe impl Send for Waiter {}
+// SAFETY: as above.
+unsafe impl Sync for Waiter {}
+
+impl Waiter {
+    #[inline(always)]
+    pub(super) fn new(protocol: Protocol) -> Self {
+        Self {
+            node: Node::new(1),
+            order: Order::Fifo,
+            protocol,
+            ahead: Cell::new(0),
+            place: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// The node of a waiter.
+    pub(super) fn node_of(waiter: NonNull<Self>) -> NonNull<Node> {
+        waiter.cast() // `repr(C)`, the first field
+    }
+
+    /// The waiter that a list of an address has the node of.
+    ///
+    /// # Safety
+    /// The node came from [`node_of`](Self::node_of).
+    pub(super) unsafe fn of_node(node: NonNull<Node>) -> NonNull<Self> {
+        node.cast() // with the provenance of the whole waiter, since it was made from one
+    }
+
+    /// Gives the waiter a place.
+    ///
+    /// # Safety
+    /// The caller holds the lock of the bucket, and the waiter is alive and no head.
+    pub(super) unsafe fn put_place(waiter: NonNull<Self>, place: Place) {
+        // SAFETY: by the caller's promise nobody else looks at the place.
+        unsafe { waiter.as_ref() }.place.with_mut(|at| unsafe {
+            (*at).write(place);
+        });
+    }
+
+    /// Looks at, or changes, a head's place.
+    ///
+    /// # Safety
+    /// The caller holds the lock of the bucket in which the waiter is a head, and `f` does not look at the same place.
+    #[inline(always)]
+    pub(super) unsafe fn place<R>(head: NonNull<Self>, f: impl FnOnce(&mut Place) -> R) -> R {
+        // SAFETY: a linked waiter is alive; a head has a place, which is the lock's holder's.
+        unsafe { head.as_ref() }.place.with_mut(|at| f(unsafe { (*at).assume_init_mut() }))
+    }
+}
