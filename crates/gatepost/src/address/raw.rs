@@ -20,7 +20,7 @@ use {
 /// # Safety
 /// That of the public functions.
 #[inline(always)]
-unsafe fn at(addr: *const AtomicU32) -> Address<'static, RawSema> {
+pub(super) unsafe fn at(addr: *const AtomicU32) -> Address<'static, RawSema> {
     debug_assert!(!addr.is_null() && addr.is_aligned(), "a semaphore is a word of four bytes, aligned to four");
     // SAFETY: by the caller's promise it points to a word. In the library's unit tests the same word, wrapped.
     let word = unsafe { NonNull::new_unchecked(addr.cast_mut()) }.cast::<Word>();
