@@ -9,6 +9,7 @@
 //! | [`interrupt`] | ending another thread's wait |
 //! | [`thread`] | a thread that waits for its node's outcome: spin, park, deadline, interrupt |
 //! | [`options`] | how long a thread waits, and why it stopped |
+//! | [`tree`] | a search tree of nodes that lie elsewhere |
 //! | [`lock`] | a small lock for the queues that have none in a word of their own |
 //! | [`coop`] | what the feature `tokio` adds |
 //!
@@ -37,3 +38,4 @@ pub(crate) mod parker;
 pub(crate) mod queue;
 #[cfg(feature = "std")]
 pub(crate) mod thread;
+pub(crate) mod tree;
