@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod address;
+pub mod kernel;
 pub mod semaphore;
 mod sys;
 mod wait;

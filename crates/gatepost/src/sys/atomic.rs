@@ -7,6 +7,24 @@
 
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+/// A signed count of 64 bits, or, where there is no such atomic, of as many as a pointer has.
+#[cfg(target_has_atomic = "64")]
+mod count {
+    pub(crate) type Count = i64;
+    #[cfg(not(all(test, any(loom, shuttle))))]
+    pub(crate) use core::sync::atomic::AtomicI64 as AtomicCount;
+    #[cfg(all(test, loom))]
+    pub(crate) use loom::sync::atomic::AtomicI64 as AtomicCount;
+    #[cfg(all(test, shuttle, not(loom)))]
+    pub(crate) use shuttle::sync::atomic::AtomicI64 as AtomicCount;
+}
+#[cfg(not(target_has_atomic = "64"))]
+mod count {
+    pub(crate) type Count = isize;
+    pub(crate) use core::sync::atomic::AtomicIsize as AtomicCount;
+}
+pub(crate) use count::{AtomicCount, Count};
+
 #[cfg(not(test))]
 #[cfg_attr(not(feature = "std"), allow(unused_imports))]
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};

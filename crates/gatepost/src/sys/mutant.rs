@@ -40,6 +40,8 @@ pub(crate) enum Mutant {
     UnlockUnseen,
     /// Barging: a woken waiter that goes away does not hand its turn on.
     TurnLost,
+    /// Kernel: a failed wait gives its decrement back itself.
+    UndoFailedWait,
     /// An unlock of the small lock wakes nobody.
     LockSleeperLeft,
     /// Address table: whoever has locked a bucket does not look whether it is the right one still.

@@ -56,7 +56,7 @@ unsafe impl Send for Parker {}
 
 impl Parker {
     const_fn! {
-        const fn new() -> Self {
+        pub(crate) const fn new() -> Self {
             Self {
                 state: AtomicU32::new(EMPTY),
                 spin: Cell::new(Spin { budget: super::thread::LONGEST_SPIN, idle_waits: 0 }),
