@@ -22,7 +22,7 @@
 //! why it ends.
 
 mod mutex;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(all(test, loom))))] // a static kernel, which loom cannot have
 mod native;
 mod owned;
 mod platform;
@@ -34,7 +34,7 @@ mod thread;
 mod wait;
 
 pub use mutex::{Mutex, MutexGuard};
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(all(test, loom))))]
 pub use native::{Native, NativeThread};
 pub use owned::{BlockError, OwnedWaitQueue, WouldDeadlock};
 pub use platform::{Platform, Unblock};
@@ -49,6 +49,7 @@ pub use wait::{Deadline, WaitFailure};
 pub type Count = crate::sys::atomic::Count;
 
 use crate::sys::cell::UnsafeCell;
+use crate::sys::const_fn;
 use crate::wait::lock::{Held, Lock};
 
 /// What all semaphores, queues and threads of one kernel share: its platform, and the lock under which everything happens that
@@ -67,9 +68,11 @@ pub struct Kernel<P> {
 unsafe impl<P: Sync> Sync for Kernel<P> {}
 
 impl<P: Platform> Kernel<P> {
-    /// A kernel on `platform`.
-    pub const fn new(platform: P) -> Self {
-        Self { platform, lock: Lock::new(), arrivals: UnsafeCell::new(0) }
+    const_fn! {
+        /// A kernel on `platform`.
+        pub const fn new(platform: P) -> Self {
+            Self { platform, lock: Lock::new(), arrivals: UnsafeCell::new(0) }
+        }
     }
 
     /// Its platform.

@@ -22,6 +22,7 @@ use super::thread::Thread;
 use super::wait::{Deadline, WaitFailure};
 use super::{Kernel, WouldDeadlock};
 use crate::sys::atomic::{Acquire, AtomicPtr, Relaxed, Release};
+use crate::sys::const_fn;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -62,12 +63,14 @@ unsafe impl<T: ?Sized + Send, P: Platform> Send for Mutex<T, P> {}
 unsafe impl<T: ?Sized + Send, P: Platform> Sync for Mutex<T, P> {}
 
 impl<T, P: Platform> Mutex<T, P> {
-    /// A free lock of `kernel`.
-    pub const fn new_in(kernel: &'static Kernel<P>, value: T, order: WakeOrder) -> Self {
-        Self {
-            word: AtomicPtr::new(ptr::null_mut()),
-            queue: OwnedWaitQueue::new_in(kernel, order),
-            value: UnsafeCell::new(value),
+    const_fn! {
+        /// A free lock of `kernel`.
+        pub const fn new_in(kernel: &'static Kernel<P>, value: T, order: WakeOrder) -> Self {
+            Self {
+                word: AtomicPtr::new(ptr::null_mut()),
+                queue: OwnedWaitQueue::new_in(kernel, order),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::queue::{Circle, WaitQueue, WakeOrder};
 use super::thread::Thread;
 use super::wait::{Deadline, WaitFailure};
 use crate::sys::cell::UnsafeCell;
+use crate::sys::const_fn;
 use core::error::Error;
 use core::fmt;
 use core::ptr::NonNull;
@@ -99,9 +100,11 @@ pub(super) enum Owner<P: Platform> {
 }
 
 impl<P: Platform> OwnedWaitQueue<P> {
-    /// A queue of `kernel` that nobody owns.
-    pub const fn new_in(kernel: &'static Kernel<P>, order: WakeOrder) -> Self {
-        Self { kernel, queue: UnsafeCell::new(WaitQueue::new(order)) }
+    const_fn! {
+        /// A queue of `kernel` that nobody owns.
+        pub const fn new_in(kernel: &'static Kernel<P>, order: WakeOrder) -> Self {
+            Self { kernel, queue: UnsafeCell::new(WaitQueue::new(order)) }
+        }
     }
 
     pub(super) fn queue(&self) -> NonNull<WaitQueue<P>> {

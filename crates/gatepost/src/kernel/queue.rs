@@ -174,7 +174,7 @@ impl<P: Platform> WaitQueue<P> {
                 }
             }
             let weight = queue.as_ref().weight;
-            if let Some(before) = core::mem::replace(&mut queue.as_mut().owner, None) {
+            if let Some(before) = queue.as_mut().owner.take() {
                 before.guarded(|guarded| guarded.owns -= 1);
                 Self::inherited_changed(before, weight, 0);
             }

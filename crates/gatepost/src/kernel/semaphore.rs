@@ -47,6 +47,7 @@ use super::thread::Thread;
 use super::wait::{Deadline, WaitFailure};
 use crate::sys::atomic::{Acquire, AtomicCount, Relaxed, Release};
 use crate::sys::cell::UnsafeCell;
+use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
 use core::fmt;
 use core::ptr::NonNull;
@@ -85,9 +86,11 @@ pub(super) enum Begun {
 }
 
 impl<P: Platform> Semaphore<P> {
-    /// A semaphore of `kernel` with any count: a negative one is not a debt, but what failed waits would have left (Z13).
-    pub const fn new_in(kernel: &'static Kernel<P>, count: Count, order: WakeOrder) -> Self {
-        Self { count: AtomicCount::new(count), kernel, queue: UnsafeCell::new(WaitQueue::new(order)) }
+    const_fn! {
+        /// A semaphore of `kernel` with any count: a negative one is not a debt, but what failed waits would have left (Z13).
+        pub const fn new_in(kernel: &'static Kernel<P>, count: Count, order: WakeOrder) -> Self {
+            Self { count: AtomicCount::new(count), kernel, queue: UnsafeCell::new(WaitQueue::new(order)) }
+        }
     }
 
     /// Lets one through: the front of the queue, or, if nobody waits, one who comes.

@@ -13,6 +13,7 @@ use super::queue::{Key, WaitQueue};
 use super::wait::{Deadline, WaitFailure};
 use crate::sys::atomic::{Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::cell::UnsafeCell;
+use crate::sys::const_fn;
 use crate::wait::tree::{Branch, Place};
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -76,21 +77,23 @@ unsafe impl<P: Platform> Send for Thread<P> {}
 unsafe impl<P: Platform> Sync for Thread<P> {}
 
 impl<P: Platform> Thread<P> {
-    /// A thread of `kernel`, with its own weight: what it lends to the owner of a queue in which it waits.
-    pub const fn new(kernel: &'static Kernel<P>, platform: P::Thread, weight: u32) -> Self {
-        Self {
-            kernel,
-            platform,
-            state: AtomicU32::new(READY),
-            signals: AtomicU32::new(0),
-            guarded: UnsafeCell::new(Guarded {
-                base: weight,
-                inherited: 0,
-                owns: 0,
-                alive: true,
-                blocked: None,
-                place: MaybeUninit::uninit(),
-            }),
+    const_fn! {
+        /// A thread of `kernel`, with its own weight: what it lends to the owner of a queue in which it waits.
+        pub const fn new(kernel: &'static Kernel<P>, platform: P::Thread, weight: u32) -> Self {
+            Self {
+                kernel,
+                platform,
+                state: AtomicU32::new(READY),
+                signals: AtomicU32::new(0),
+                guarded: UnsafeCell::new(Guarded {
+                    base: weight,
+                    inherited: 0,
+                    owns: 0,
+                    alive: true,
+                    blocked: None,
+                    place: MaybeUninit::uninit(),
+                }),
+            }
         }
     }
 
