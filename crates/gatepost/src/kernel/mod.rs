@@ -30,6 +30,8 @@ mod queue;
 #[cfg(feature = "std")]
 mod recording;
 mod semaphore;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wait;
 
@@ -82,6 +84,13 @@ impl<P: Platform> Kernel<P> {
 
     fn lock(&self) -> Held<'_> {
         self.lock.lock()
+    }
+
+    /// # Safety
+    /// The lock is held.
+    unsafe fn arrivals(&self) -> u64 {
+        // SAFETY: by the caller's promise.
+        self.arrivals.with(|arrivals| unsafe { *arrivals })
     }
 
     /// # Safety

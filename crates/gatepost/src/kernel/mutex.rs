@@ -23,6 +23,7 @@ use super::wait::{Deadline, WaitFailure};
 use super::{Kernel, WouldDeadlock};
 use crate::sys::atomic::{Acquire, AtomicPtr, Relaxed, Release};
 use crate::sys::const_fn;
+use crate::sys::mutant::{self, Mutant};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -35,7 +36,8 @@ const CONTENDED: usize = 1;
 /// A mutual exclusion lock with priority inheritance: whoever holds it weighs as much as itself and all who wait for it together, over chains
 /// of such locks.
 ///
-/// An unlock hands it to the first who waits: nobody overtakes.
+/// An unlock hands it to the first who waits: nobody overtakes. A panic with the lock held gives it back like any other end of the
+/// guard, and leaves no mark.
 ///
 /// # Examples
 /// ```
@@ -113,7 +115,7 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
             if self.try_lock_for(thread) {
                 return Ok(self.guard());
             }
-            // SAFETY: the caller of `current` is the thread, which is in no queue; it leaves this one before this returns.
+            // SAFETY: the thread is the caller; it leaves the queue before this returns.
             if unsafe { self.begin_lock(thread, deadline) }? {
                 thread.sleep(deadline).map_err(BlockError::Failed)?; // handed over
                 return Ok(self.guard());
@@ -154,7 +156,7 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
     /// Joins the queue for a lock that is held. False: it is held no more, or by another: try again.
     ///
     /// # Safety
-    /// `thread` is in no queue, and does nothing else until it has its outcome. The lock stays in place until then.
+    /// `thread` does nothing else until it has its outcome. The lock stays in place until then.
     pub(super) unsafe fn begin_lock(&self, thread: &'static Thread<P>, deadline: Deadline) -> Result<bool, BlockError> {
         // SAFETY: passed on.
         unsafe { self.begin(thread, deadline, true) }
@@ -174,7 +176,8 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
         if word != marked && self.word.compare_exchange(word, marked, Relaxed, Relaxed).is_err() {
             return Ok(false);
         }
-        let still = || (self.word.load(Relaxed) == marked).then_some(Owner::Is(held_by)); // M1
+        let unseen = mutant::is(Mutant::MarkUnseen);
+        let still = || (unseen || self.word.load(Relaxed) == marked).then_some(Owner::Is(held_by)); // M1
         // SAFETY: passed on. M2.
         unsafe { self.queue.begin_block(thread, deadline, interruptible, still) }
     }
@@ -189,7 +192,7 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
         if self.word.compare_exchange(pointer(thread), ptr::null_mut(), Release, Relaxed).is_ok() {
             return;
         }
-        self.queue.wake_with(Ownership::ToWokenIfAnyWaits, |next| {
+        self.queue.wake_with(Ownership::ToWokenIfAnyWaits, u64::MAX, |next| {
             let word = match next {
                 None => ptr::null_mut(),
                 Some((next, 0)) => pointer(next),
@@ -198,6 +201,11 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
             // ORDERING: Release pairs with the Acquire of whoever locks it next. (Whom it is handed to has its own: `decide`.)
             self.word.store(word, Release);
         });
+    }
+
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn waiters(&self) -> &OwnedWaitQueue<P> {
+        &self.queue
     }
 
     /// The value, of a lock that nobody else has.
@@ -249,7 +257,10 @@ impl<T: ?Sized, P: Platform> DerefMut for MutexGuard<'_, T, P> {
 
 impl<T: ?Sized, P: Platform> Drop for MutexGuard<'_, T, P> {
     fn drop(&mut self) {
-        self.mutex.unlock(self.mutex.queue.kernel().platform().current());
+        // This thread; and the word can be asked when the platform cannot any more, while a thread's locals are destroyed.
+        if let Some(thread) = holder(self.mutex.word.load(Relaxed)) {
+            self.mutex.unlock(thread);
+        }
     }
 }
 

@@ -77,7 +77,8 @@ impl Deadline {
     }
 }
 
-impl Platform for Native {
+// SAFETY: the block is kept by its thread, and given to another after it has ended; nothing unwinds but for want of a lock that nobody holds.
+unsafe impl Platform for Native {
     type Thread = NativeThread;
     type Wake = &'static NativeThread;
 

@@ -120,7 +120,11 @@ impl<P: Platform> OwnedWaitQueue<P> {
     ///
     /// # Errors
     /// If the owner, over however many others, waits in this queue. Nothing has changed then.
+    ///
+    /// # Panics
+    /// If the owner is a thread of another kernel.
     pub fn assign_owner(&self, owner: Option<&'static Thread<P>>) -> Result<(), WouldDeadlock> {
+        owner.inspect(|owner| owner.assert_of(self.kernel));
         let _lock = self.kernel.lock();
         // SAFETY: the lock is held.
         unsafe { WaitQueue::assign(self.queue(), owner) }.map_err(WouldDeadlock::from)
@@ -137,14 +141,17 @@ impl<P: Platform> OwnedWaitQueue<P> {
     /// The same, and `owner` is the owner from then on: that others wait for is what they wait for.
     ///
     /// # Errors
-    /// As [`block`](Self::block); if it would have waited for itself, the owner is who it was.
+    /// As [`block`](Self::block); if it did not wait, the owner is who it was.
+    ///
+    /// # Panics
+    /// If the owner is a thread of another kernel.
     pub fn block_under(&self, owner: &'static Thread<P>, deadline: Deadline) -> Result<(), BlockError> {
         self.block_owned_by(deadline, Owner::Is(owner))
     }
 
     fn block_owned_by(&self, deadline: Deadline, owner: Owner<P>) -> Result<(), BlockError> {
         let thread = self.kernel.platform().current();
-        // SAFETY: the caller of `current` is the thread, which is in no queue; it leaves this one before this returns.
+        // SAFETY: the thread is the caller; it leaves the queue before this returns.
         let blocked = unsafe { self.begin_block(thread, deadline, true, || Some(owner)) }?;
         debug_assert!(blocked, "nothing spoke against it");
         thread.sleep(deadline).map_err(BlockError::Failed)
@@ -153,7 +160,10 @@ impl<P: Platform> OwnedWaitQueue<P> {
     /// The same up to where the thread blocks, if `still`, asked under the kernel's lock, names an owner. Whether it has.
     ///
     /// # Safety
-    /// `thread` is in no queue, and does nothing else until it has its outcome. The queue stays in place until then.
+    /// `thread` does nothing else until it has its outcome. The queue stays in place until then.
+    ///
+    /// # Panics
+    /// If the thread [may not wait](Thread::assert_may_wait), or the owner is a thread of another kernel.
     pub(super) unsafe fn begin_block(
         &self,
         thread: &'static Thread<P>,
@@ -162,6 +172,8 @@ impl<P: Platform> OwnedWaitQueue<P> {
         still: impl FnOnce() -> Option<Owner<P>>,
     ) -> Result<bool, BlockError> {
         let _lock = self.kernel.lock();
+        // SAFETY: the lock is held.
+        unsafe { thread.assert_may_wait(self.kernel) };
         let Some(owner) = still() else { return Ok(false) };
         if deadline.has_come(self.kernel.platform().now()) {
             return Err(BlockError::Failed(WaitFailure::TimedOut));
@@ -169,53 +181,63 @@ impl<P: Platform> OwnedWaitQueue<P> {
         if let Some(failure) = thread.pending().filter(|_| interruptible) {
             return Err(BlockError::Failed(failure));
         }
-        let would_deadlock = |circle: Circle| BlockError::WouldDeadlock(circle.into());
         // SAFETY: the lock is held; the rest by the caller's promise.
         unsafe {
-            let before = self.queue().as_ref().owner();
-            if let Owner::Is(owner) = owner {
-                WaitQueue::assign(self.queue(), Some(owner)).map_err(would_deadlock)?;
-            }
-            if let Err(circle) = WaitQueue::enqueue(self.queue(), thread, interruptible, deadline) {
-                let restored = WaitQueue::assign(self.queue(), before);
-                debug_assert!(restored.is_ok(), "it was so before");
-                return Err(would_deadlock(circle));
-            }
+            let owner = match owner {
+                Owner::Keep => self.queue().as_ref().owner(),
+                Owner::Is(owner) => {
+                    owner.assert_of(self.kernel);
+                    Some(owner)
+                }
+            };
+            WaitQueue::enqueue(self.queue(), thread, owner, interruptible, deadline)
+                .map_err(|circle| BlockError::WouldDeadlock(circle.into()))?;
         }
         Ok(true)
     }
 
     /// Wakes the first, if there is one. The owner stays.
     pub fn wake_one(&self) -> bool {
-        self.wake_with(Ownership::Keep, |_| ())
+        self.wake_with(Ownership::Keep, u64::MAX, |_| ())
     }
 
     /// Wakes the first, which becomes the owner before it can run, so that those who still wait lend it their weight from now on. If
     /// there is none, nobody is the owner.
     pub fn wake_one_to_own(&self) -> bool {
-        self.wake_with(Ownership::ToWoken, |_| ())
+        self.wake_with(Ownership::ToWoken, u64::MAX, |_| ())
     }
 
-    /// Wakes all. The owner stays.
+    /// Wakes all that wait, and nobody who comes while it does. The owner stays.
     ///
     /// # Cost
     /// Each is woken in a hold of the lock of its own.
     pub fn wake_all(&self) -> usize {
+        let arrivals = {
+            let _lock = self.kernel.lock();
+            // SAFETY: the lock is held.
+            unsafe { self.kernel.arrivals() }
+        };
         let mut woken = 0;
-        while self.wake_one() {
+        while self.wake_with(Ownership::Keep, arrivals, |_| ()) {
             woken += 1;
         }
         woken
     }
 
-    /// Wakes the first. `then` is told, under the lock, who it is, and how many are left.
-    pub(super) fn wake_with(&self, ownership: Ownership, then: impl FnOnce(Option<(&'static Thread<P>, u32)>)) -> bool {
-        let lock = self.kernel.lock();
+    /// Wakes the first of the first `arrivals`. `then` is told, under the lock and before that can run, who it is, and how many are left.
+    pub(super) fn wake_with(
+        &self,
+        ownership: Ownership,
+        arrivals: u64,
+        then: impl FnOnce(Option<(&'static Thread<P>, u32)>),
+    ) -> bool {
+        let kernel = self.kernel;
+        let lock = kernel.lock();
         let queue = self.queue();
         // SAFETY: the lock is held.
-        let front = unsafe { queue.as_ref() }.front();
+        let front = unsafe { queue.as_ref().first_of(arrivals) };
         // SAFETY: as above; the front is blocked.
-        let wake = front.map(|front| unsafe { WaitQueue::dequeue(front, Ok(())) });
+        front.inspect(|front| unsafe { WaitQueue::take_out(front) });
         if ownership != Ownership::Keep {
             // SAFETY: as above.
             let others = unsafe { queue.as_ref() }.len() > 0;
@@ -226,8 +248,9 @@ impl<P: Platform> OwnedWaitQueue<P> {
         }
         // SAFETY: as above.
         then(front.map(|front| (front, unsafe { queue.as_ref() }.len())));
+        let wake = front.map(|front| front.tell(Ok(())));
         drop(lock);
-        wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        wake.inspect(|&wake| kernel.platform().unblock(wake, Unblock::Normal));
         wake.is_some()
     }
 
@@ -255,11 +278,13 @@ impl<P: Platform> OwnedWaitQueue<P> {
 
 impl<P: Platform> Drop for OwnedWaitQueue<P> {
     /// # Panics
-    /// If somebody owns it (Z27). Nobody does any more afterwards.
+    /// If somebody owns it (Z27), unless the thread panics already. Nobody does any more afterwards.
     fn drop(&mut self) {
         let owned = self.owner().is_some();
         let released = self.assign_owner(None);
         debug_assert!(released.is_ok(), "nobody is no part of a circle");
+        #[cfg(feature = "std")]
+        let owned = owned && !std::thread::panicking();
         assert!(!owned, "a wait queue ends while a thread owns it: `assign_owner(None)` first");
     }
 }

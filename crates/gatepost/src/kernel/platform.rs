@@ -26,7 +26,12 @@ use super::wait::Deadline;
 ///
 /// Whatever posts, kills, suspends, resumes or expires may do so in any context that may take the lock: in an interrupt handler only if
 /// interrupts are forbidden while it is held.
-pub trait Platform: Sized + Sync + 'static {
+///
+/// # Safety
+/// [`current`](Self::current) says which thread calls: while a block is one thread's, it is no other's. No function that is called with the
+/// lock may unwind, nor [`block`](Self::block): a thread would be left in a queue that is gone. (To call back with the lock held is no more than a
+/// deadlock.)
+pub unsafe trait Platform: Sized + Sync + 'static {
     /// What the platform keeps in a thread's block.
     type Thread: Send + Sync + 'static;
 

@@ -15,6 +15,11 @@
 //!
 //! **K4.** The owner of a queue is alive.
 //!
+//! **K5.** Threads and queues that meet are of one kernel, whose lock it is: whoever brings them together asserts that. So does
+//! whoever lets a thread wait that waits already, or has ended: a tree holds a thread once.
+//!
+//! Sums do not overflow: each thread's own weight, 32 bits, is in each of them once at most (K3), and a tree counts to 32 bits.
+//!
 //! # Cost
 //! To insert and to remove, O(log n) of n threads in the queue; front and number, O(1); a change of weight, that for each
 //! thread of the chain.
@@ -22,6 +27,7 @@
 use super::platform::Platform;
 use super::thread::{Blocked, Thread};
 use super::wait::{Deadline, WaitFailure};
+use crate::sys::mutant::{self, Mutant};
 use crate::wait::tree::{Branch, Tree};
 use core::ptr::NonNull;
 
@@ -112,30 +118,27 @@ impl<P: Platform> WaitQueue<P> {
         }
     }
 
-    /// Lets `thread` wait in `queue`, unless that would close a circle.
+    /// Lets `thread` wait in `queue`, which `owner` owns from now on, unless that would close a circle. (One step, so that a
+    /// refusal leaves no trace, not even one that the platform sees.)
     ///
     /// # Safety
-    /// As for all; the thread is the caller, in no queue; `queue` stays in place while it is.
+    /// As for all; `thread` [may wait](Thread::assert_may_wait), and does nothing else; `queue` stays in place while it is there.
     pub(super) unsafe fn enqueue(
         mut queue: NonNull<Self>,
         thread: &'static Thread<P>,
+        owner: Option<&'static Thread<P>>,
         interruptible: bool,
         deadline: Deadline,
     ) -> Result<(), Circle> {
         // SAFETY: the lock is held.
         unsafe {
-            if queue
-                .as_ref()
-                .owner
-                .is_some_and(|owner| Self::leads_to(owner, |at| core::ptr::eq(at, thread), |_| false))
-            {
+            let owner = Self::if_alive(owner);
+            if Self::closes_circle(owner, |at| core::ptr::eq(at, thread), |at| at == queue) {
                 return Err(Circle);
             }
+            Self::set_owner(queue, owner);
             thread.set_blocked();
-            thread.guarded(|guarded| {
-                debug_assert!(guarded.blocked.is_none(), "Z30: in no queue when it blocks");
-                guarded.blocked = Some(Blocked { queue, interruptible, deadline });
-            });
+            thread.guarded(|guarded| guarded.blocked = Some(Blocked { queue, interruptible, deadline }));
             let key = queue.as_ref().key(thread);
             queue.as_mut().insert(thread, key);
             Self::queue_weight_changed(queue, 0, thread.effective());
@@ -143,38 +146,89 @@ impl<P: Platform> WaitQueue<P> {
         Ok(())
     }
 
-    /// Takes a blocked thread out of its queue, with an outcome. Returns how to wake it, after the lock.
+    /// Takes a blocked thread out of its queue. It must be [told](Thread::tell) why.
     ///
     /// # Safety
     /// As for all; the thread is blocked.
-    pub(super) unsafe fn dequeue(thread: &'static Thread<P>, outcome: Result<(), WaitFailure>) -> P::Wake {
+    pub(super) unsafe fn take_out(thread: &'static Thread<P>) {
         // SAFETY: the lock is held; a queue in which somebody is blocked is in place.
         unsafe {
             let blocked = thread.guarded(|guarded| guarded.blocked.take()).expect("it is blocked");
             let mut queue = blocked.queue;
             queue.as_mut().remove(thread);
-            Self::queue_weight_changed(queue, thread.effective(), 0);
+            if !mutant::is(Mutant::WeightKept) {
+                Self::queue_weight_changed(queue, thread.effective(), 0);
+            }
         }
-        let wake = thread.kernel.platform().wake(thread);
-        thread.decide(outcome);
-        wake
+    }
+
+    /// Takes a blocked thread out of its queue, with an outcome. Returns how to wake it, after the lock.
+    ///
+    /// # Safety
+    /// As for all; the thread is blocked.
+    pub(super) unsafe fn dequeue(thread: &'static Thread<P>, outcome: Result<(), WaitFailure>) -> P::Wake {
+        // SAFETY: passed on.
+        unsafe { Self::take_out(thread) };
+        thread.tell(outcome)
+    }
+
+    /// The first of those who joined when `arrivals` had, or earlier.
+    ///
+    /// # Safety
+    /// As for all.
+    pub(super) unsafe fn first_of(&self, arrivals: u64) -> Option<&'static Thread<P>> {
+        let mut at = self.front;
+        // SAFETY: in the tree; threads live for ever.
+        unsafe {
+            while let Some(thread) = at {
+                if Thread::place(thread, |place| place.key.1) <= arrivals {
+                    break;
+                }
+                at = Tree::next(thread);
+            }
+            at.map(|thread| thread.as_ref())
+        }
+    }
+
+    /// A thread that has ended owns nothing: K4.
+    ///
+    /// # Safety
+    /// As for all.
+    unsafe fn if_alive(owner: Option<&'static Thread<P>>) -> Option<&'static Thread<P>> {
+        // SAFETY: the lock is held.
+        owner.filter(|owner| unsafe { owner.guarded(|guarded| guarded.alive) })
     }
 
     /// Makes `owner` the owner, or nobody. A thread that has ended owns nothing.
     ///
     /// # Safety
     /// As for all.
-    pub(super) unsafe fn assign(mut queue: NonNull<Self>, owner: Option<&'static Thread<P>>) -> Result<(), Circle> {
+    pub(super) unsafe fn assign(queue: NonNull<Self>, owner: Option<&'static Thread<P>>) -> Result<(), Circle> {
         // SAFETY: the lock is held.
         unsafe {
-            let owner = owner.filter(|owner| owner.guarded(|guarded| guarded.alive)); // K4
-            if let Some(owner) = owner {
-                if Self::leads_to(owner, |_| false, |at| at == queue) {
-                    return Err(Circle);
-                }
+            let owner = Self::if_alive(owner);
+            if Self::closes_circle(owner, |_| false, |at| at == queue) {
+                return Err(Circle);
             }
-            let weight = queue.as_ref().weight;
-            if let Some(before) = queue.as_mut().owner.take() {
+            Self::set_owner(queue, owner);
+        }
+        Ok(())
+    }
+
+    /// Lets the weight of the queue go from its owner to another. Not from one to the same: a holder that loses its
+    /// urgency for a moment can lose its processor.
+    ///
+    /// # Safety
+    /// As for all; the owner is alive, and no circle closes.
+    unsafe fn set_owner(mut queue: NonNull<Self>, owner: Option<&'static Thread<P>>) {
+        // SAFETY: the lock is held.
+        unsafe {
+            let (before, weight) = (queue.as_ref().owner, queue.as_ref().weight);
+            if before.map(core::ptr::from_ref) == owner.map(core::ptr::from_ref) {
+                return;
+            }
+            queue.as_mut().owner = None;
+            if let Some(before) = before {
                 before.guarded(|guarded| guarded.owns -= 1);
                 Self::inherited_changed(before, weight, 0);
             }
@@ -184,18 +238,18 @@ impl<P: Platform> WaitQueue<P> {
                 Self::inherited_changed(now, 0, weight);
             }
         }
-        Ok(())
     }
 
-    /// Whether the chain from `thread` comes to a thread, or a queue, that is looked for. It ends: K3.
+    /// Whether the chain from `owner` comes to a thread, or a queue, that is looked for. It ends: K3.
     ///
     /// # Safety
     /// As for all.
-    unsafe fn leads_to(
-        mut thread: &'static Thread<P>,
+    unsafe fn closes_circle(
+        owner: Option<&'static Thread<P>>,
         is_thread: impl Fn(&'static Thread<P>) -> bool,
         is_queue: impl Fn(NonNull<Self>) -> bool,
     ) -> bool {
+        let Some(mut thread) = owner.filter(|_| !mutant::is(Mutant::CircleUnseen)) else { return false };
         loop {
             if is_thread(thread) {
                 return true;

@@ -112,9 +112,10 @@ impl<P: Platform> Semaphore<P> {
     /// its weight at once. It is woken synchronously: see [`Unblock::Synchronous`]. If nobody waits, nobody becomes an owner.
     ///
     /// # Panics
-    /// As [`post`](Self::post).
+    /// As [`post`](Self::post), and if the queue is another kernel's.
     #[track_caller]
     pub fn post_to_own(&self, queue: &OwnedWaitQueue<P>) {
+        assert!(core::ptr::eq(self.kernel, queue.kernel()), "a semaphore meets a queue of another kernel");
         if !self.try_post() {
             self.post_slow(Some(queue));
         }
@@ -140,7 +141,9 @@ impl<P: Platform> Semaphore<P> {
     #[inline(never)]
     #[track_caller]
     fn post_slow(&self, to_own: Option<&OwnedWaitQueue<P>>) {
-        let lock = self.kernel.lock(); // P2
+        let kernel = self.kernel;
+        let lock = kernel.lock(); // P2
+        let naive = mutant::is(Mutant::UndoFailedWait);
         let count = self.count.load(Relaxed);
         let queue = self.queue();
         // SAFETY: the lock is held, and the queue is not looked at by anybody else meanwhile.
@@ -155,29 +158,32 @@ impl<P: Platform> Semaphore<P> {
             }
             None => {
                 // ORDERING: Release, as in `try_post`. P4.
-                self.count.store(1, Release);
+                self.count.store(if naive { count + 1 } else { 1 }, Release);
                 return;
             }
             Some(front) => {
+                let too_early = mutant::is(Mutant::OwnsTooLate).then(|| front.tell(Ok(())));
                 if let Some(owned) = to_own {
                     // SAFETY: the lock is held. `front` is blocked in a queue that nobody owns, so there is no circle.
                     let assigned = unsafe { WaitQueue::assign(owned.queue(), Some(front)) };
                     debug_assert!(assigned != Err(Circle), "a chain of one has no circle");
                 }
                 // SAFETY: the lock is held; the front is blocked. P5.
-                let wake = unsafe { WaitQueue::dequeue(front, Ok(())) };
+                unsafe { WaitQueue::take_out(front) };
                 // SAFETY: as above.
-                if unsafe { queue.as_ref() }.front().is_none() {
+                let last = unsafe { queue.as_ref() }.front().is_none();
+                if (last || naive) && !mutant::is(Mutant::ZeroForgotten) {
                     // ORDERING: Release, though nobody can pass by it: what follows continues from here.
-                    self.count.store(0, Release);
+                    self.count.store(if naive { count + 1 } else { 0 }, Release);
                 }
+                // Not that it is 0: P1 needs no lock, and may have added to it already.
+                debug_assert_eq!(last, self.count.load(Relaxed) >= 0, "S3");
+                let wake = too_early.unwrap_or_else(|| front.tell(Ok(())));
                 (wake, if to_own.is_some() { Unblock::Synchronous } else { Unblock::Normal })
             }
         };
-        // SAFETY: the lock is held still.
-        debug_assert_eq!(unsafe { queue.as_ref() }.front().is_none(), self.count.load(Relaxed) == 0, "S3");
         drop(lock);
-        self.kernel.platform().unblock(wake, how);
+        kernel.platform().unblock(wake, how);
     }
 
     /// Blocks until it is let through, the deadline comes, or the thread is killed or suspended. A permit that is there wins over all
@@ -226,7 +232,7 @@ impl<P: Platform> Semaphore<P> {
     #[inline(never)]
     fn wait_slow(&self, deadline: Deadline, interruptible: bool) -> Result<(), WaitFailure> {
         let thread = self.kernel.platform().current();
-        // SAFETY: the caller of `current` is the thread, which is in no queue; it leaves the queue before this returns.
+        // SAFETY: the thread is the caller; it leaves the queue before this returns.
         match unsafe { self.begin_wait(thread, deadline, interruptible) } {
             Begun::Done(outcome) => outcome,
             Begun::Blocked => self.failed(thread.sleep(deadline)),
@@ -236,15 +242,21 @@ impl<P: Platform> Semaphore<P> {
     /// W2 to W4, up to where the thread blocks.
     ///
     /// # Safety
-    /// `thread` is in no queue, and does nothing else until it has its outcome. The semaphore stays in place until then.
+    /// `thread` does nothing else until it has its outcome. The semaphore stays in place until then.
+    ///
+    /// # Panics
+    /// If the thread [may not wait](Thread::assert_may_wait).
     pub(super) unsafe fn begin_wait(
         &self,
         thread: &'static Thread<P>,
         deadline: Deadline,
         interruptible: bool,
     ) -> Begun {
+        let seeded = mutant::is(Mutant::SubtractUnlocked).then(|| self.subtract());
         let _lock = self.kernel.lock();
-        if self.subtract() > 0 {
+        // SAFETY: the lock is held.
+        unsafe { thread.assert_may_wait(self.kernel) };
+        if seeded.unwrap_or_else(|| self.subtract()) > 0 {
             return Begun::Done(Ok(())); // W2
         }
         if deadline.has_come(self.kernel.platform().now()) {
@@ -254,22 +266,19 @@ impl<P: Platform> Semaphore<P> {
             return Begun::Done(self.failed(Err(failure)));
         }
         // SAFETY: the lock is held; the rest by the caller's promise. W4.
-        let joined = unsafe { WaitQueue::enqueue(self.queue(), thread, interruptible, deadline) };
+        let joined = unsafe { WaitQueue::enqueue(self.queue(), thread, None, interruptible, deadline) };
         debug_assert!(joined.is_ok(), "nobody owns the queue of a semaphore");
         Begun::Blocked
     }
 
     /// W2: subtracts one, and says what the count was. Not below the smallest number, where one failure more makes no difference.
-    /// The lock is held.
+    /// The lock is held, so what is negative stays as it is seen: S1.
     fn subtract(&self) -> Count {
-        let mut count = self.count.load(Relaxed);
-        loop {
-            // ORDERING: Acquire, as in `try_wait`.
-            match self.count.compare_exchange(count, count.saturating_sub(1), Acquire, Relaxed) {
-                Ok(before) => return before,
-                Err(now) => count = now,
-            }
+        if self.count.load(Relaxed) == Count::MIN {
+            return Count::MIN;
         }
+        // ORDERING: Acquire, as in `try_wait`.
+        self.count.fetch_sub(1, Acquire)
     }
 
     /// A wait has ended. (The version that undoes a failed one is kept for the test that shows why it must not.)
@@ -281,7 +290,12 @@ impl<P: Platform> Semaphore<P> {
         outcome
     }
 
-    fn queue(&self) -> NonNull<WaitQueue<P>> {
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn kernel(&self) -> &'static Kernel<P> {
+        self.kernel
+    }
+
+    pub(super) fn queue(&self) -> NonNull<WaitQueue<P>> {
         self.queue.with_mut(|queue| NonNull::new(queue).expect("a field has an address"))
     }
 

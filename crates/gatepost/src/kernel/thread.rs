@@ -14,6 +14,7 @@ use super::wait::{Deadline, WaitFailure};
 use crate::sys::atomic::{Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::const_fn;
+use crate::sys::mutant::{self, Mutant};
 use crate::wait::tree::{Branch, Place};
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -33,7 +34,8 @@ const KILL: u32 = 1;
 const SUSPEND: u32 = 2;
 
 /// A thread's block. It lives for ever: queues and their owners name threads, and a thread that is gone must not be
-/// found there. (A kernel has them in a table. [`Native`](super::Native) takes them from a pool.)
+/// found there. (A kernel has them in a table. [`Native`](super::Native) takes them from a pool.) So a reference outlives the thread, and
+/// names another when the block is [used again](Self::reuse).
 pub struct Thread<P: Platform> {
     pub(super) kernel: &'static Kernel<P>,
     platform: P::Thread,
@@ -219,7 +221,7 @@ impl<P: Platform> Thread<P> {
         // SAFETY: the lock is held.
         unsafe {
             self.guarded(|guarded| {
-                assert!(!guarded.alive, "the block of a thread that has not ended is used for another");
+                assert!(!guarded.alive, "the block of a thread that has not ended is used for another"); // hence not blocked
                 (guarded.alive, guarded.base) = (true, weight);
             });
         }
@@ -251,13 +253,44 @@ impl<P: Platform> Thread<P> {
         }
     }
 
+    /// K5, before it waits.
+    ///
+    /// # Safety
+    /// The lock of `kernel` is held.
+    ///
+    /// # Panics
+    /// If it may not: the caller has brought together what does not belong together. Nothing has changed.
+    pub(super) unsafe fn assert_may_wait(&'static self, kernel: &'static Kernel<P>) {
+        self.assert_of(kernel);
+        // SAFETY: the lock is held, and it is this thread's.
+        let (blocked, alive) = unsafe { self.guarded(|guarded| (guarded.blocked.is_some(), guarded.alive)) };
+        assert!(!blocked, "a thread waits in two queues at a time");
+        assert!(alive, "a thread that has ended waits");
+    }
+
+    /// K5.
+    ///
+    /// # Panics
+    /// If it is another kernel's.
+    pub(super) fn assert_of(&self, kernel: &'static Kernel<P>) {
+        assert!(core::ptr::eq(self.kernel, kernel), "a thread meets a queue of another kernel");
+    }
+
+    /// It has left its queue; why. Returns how to wake it, after the lock. Whatever is to be true before it can run is done before
+    /// this. The lock is held.
+    pub(super) fn tell(&'static self, outcome: Result<(), WaitFailure>) -> P::Wake {
+        let wake = self.kernel.platform().wake(self);
+        self.decide(outcome);
+        wake
+    }
+
     /// It is in a queue from now on. The lock is held, and the thread is the caller.
     pub(super) fn set_blocked(&self) {
         self.state.store(BLOCKED, Relaxed);
     }
 
     /// It has left its queue; what it is told. The lock is held. It may run, and its wait's frame be gone, after this.
-    pub(super) fn decide(&self, outcome: Result<(), WaitFailure>) {
+    fn decide(&self, outcome: Result<(), WaitFailure>) {
         let state = match outcome {
             Ok(()) => READY,
             Err(WaitFailure::TimedOut) => TIMED_OUT,
@@ -266,7 +299,8 @@ impl<P: Platform> Thread<P> {
         };
         // ORDERING: Release pairs with the Acquire of `outcome`: what came before a post is seen after the wait that it
         // satisfies (Z29).
-        self.state.store(state, Release);
+        let order = if mutant::is(Mutant::RelaxedDecide) { Relaxed } else { Release };
+        self.state.store(state, order);
     }
 
     /// What it was told; `None` while it is in a queue.

@@ -11,7 +11,9 @@ pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release,
 #[cfg(target_has_atomic = "64")]
 mod count {
     pub(crate) type Count = i64;
-    #[cfg(not(all(test, any(loom, shuttle))))]
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) use super::counted::AtomicI64 as AtomicCount;
+    #[cfg(not(test))]
     pub(crate) use core::sync::atomic::AtomicI64 as AtomicCount;
     #[cfg(all(test, loom))]
     pub(crate) use loom::sync::atomic::AtomicI64 as AtomicCount;
@@ -158,4 +160,8 @@ mod counted {
     counted!(AtomicU32, u32);
     counted_arithmetic!(AtomicU32, u32);
     counted!(AtomicPtr<T>, *mut T);
+    #[cfg(target_has_atomic = "64")]
+    counted!(AtomicI64, i64);
+    #[cfg(target_has_atomic = "64")]
+    counted_arithmetic!(AtomicI64, i64);
 }

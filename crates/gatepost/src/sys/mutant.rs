@@ -40,8 +40,22 @@ pub(crate) enum Mutant {
     UnlockUnseen,
     /// Barging: a woken waiter that goes away does not hand its turn on.
     TurnLost,
-    /// Kernel: a failed wait gives its decrement back itself.
+    /// Kernel: a failed wait gives its decrement back itself, and a post adds one, whoever waits.
     UndoFailedWait,
+    /// Kernel: the post that wakes the last leaves the count negative.
+    ZeroForgotten,
+    /// Kernel: a wait that may block subtracts before it has the lock.
+    SubtractUnlocked,
+    /// Kernel: a woken thread is told before it owns what it is to own.
+    OwnsTooLate,
+    /// Kernel: who leaves a queue lends its weight for ever.
+    WeightKept,
+    /// Kernel: nobody looks whether a circle closes.
+    CircleUnseen,
+    /// Kernel: who waits for a lock does not look whether its mark is there still.
+    MarkUnseen,
+    /// Kernel: what came before a hand-off is not published.
+    RelaxedDecide,
     /// An unlock of the small lock wakes nobody.
     LockSleeperLeft,
     /// Address table: whoever has locked a bucket does not look whether it is the right one still.

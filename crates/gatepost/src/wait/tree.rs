@@ -54,17 +54,24 @@ pub(crate) struct Tree<N> {
     random: u32,
 }
 
-/// Nodes that were looked at to find a key, for tests of the cost.
+/// Nodes that were looked at to find a key; and to find a place or a neighbour, with rotations. For tests of the cost.
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) mod steps {
     std::thread_local! {
         static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+        static MOVES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     }
     pub(crate) fn count() -> u64 {
         STEPS.get()
     }
     pub(super) fn step() {
         STEPS.set(STEPS.get() + 1);
+    }
+    pub(crate) fn moves() -> u64 {
+        MOVES.get()
+    }
+    pub(super) fn moved() {
+        MOVES.set(MOVES.get() + 1);
     }
 }
 
@@ -120,12 +127,16 @@ impl<N: Branch> Tree<N> {
         unsafe {
             if let Some(mut at) = N::place(node, |place| place.right) {
                 while let Some(left) = N::place(at, |place| place.left) {
+                    #[cfg(all(test, not(any(loom, shuttle))))]
+                    steps::moved();
                     at = left;
                 }
                 return Some(at);
             }
             let mut below = node;
             while let Some(above) = N::place(below, |place| place.parent) {
+                #[cfg(all(test, not(any(loom, shuttle))))]
+                steps::moved();
                 if N::place(above, |place| place.left) == Some(below) {
                     return Some(above);
                 }
@@ -155,6 +166,8 @@ impl<N: Branch> Tree<N> {
         unsafe {
             let (mut parent, mut at, mut goes_left) = (None, self.root, false);
             while let Some(here) = at {
+                #[cfg(all(test, not(any(loom, shuttle))))]
+                steps::moved();
                 parent = at;
                 (goes_left, at) = N::place(here, |place| {
                     debug_assert!(key != place.key, "T1");
@@ -247,6 +260,8 @@ impl<N: Branch> Tree<N> {
     unsafe fn rotate_up(&mut self, x: NonNull<N>) {
         // SAFETY: the lock is held; `x` is in the tree and not its root.
         unsafe {
+            #[cfg(all(test, not(any(loom, shuttle))))]
+            steps::moved();
             let y = N::place(x, |place| place.parent).expect("it has a parent");
             let (above, is_left) = N::place(y, |place| (place.parent, place.left == Some(x)));
             let b = N::place(x, |place| {
