@@ -177,7 +177,9 @@ impl<P: Platform> Semaphore<P> {
                     self.count.store(if naive { count + 1 } else { 0 }, Release);
                 }
                 // Not that it is 0: P1 needs no lock, and may have added to it already.
-                debug_assert_eq!(last, self.count.load(Relaxed) >= 0, "S3");
+                let as_it_should =
+                    if mutant::is(Mutant::ExactlyZero) { |count| count == 0 } else { |count| count >= 0 };
+                debug_assert_eq!(last, as_it_should(self.count.load(Relaxed)), "S3");
                 let wake = too_early.unwrap_or_else(|| front.tell(Ok(())));
                 (wake, if to_own.is_some() { Unblock::Synchronous } else { Unblock::Normal })
             }

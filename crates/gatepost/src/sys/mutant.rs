@@ -44,6 +44,8 @@ pub(crate) enum Mutant {
     UndoFailedWait,
     /// Kernel: the post that wakes the last leaves the count negative.
     ZeroForgotten,
+    /// Kernel: the exit condition of a post asks for exactly 0.
+    ExactlyZero,
     /// Kernel: a wait that may block subtracts before it has the lock.
     SubtractUnlocked,
     /// Kernel: a woken thread is told before it owns what it is to own.

@@ -201,10 +201,10 @@ fn z27_no_thread_ends_as_an_owner() {
     let kernel = Recording::kernel();
     let [thread] = threads(kernel, [1]);
     let queues = [queue(kernel), queue(kernel)];
-    queues.map(|queue| queue.assign_owner(Some(thread)).unwrap());
+    queues.iter().for_each(|queue| queue.assign_owner(Some(thread)).unwrap());
     let message = panic_of(|| thread.exit());
     assert_eq!(message, "a thread ends as the owner of 2 wait queues: release them first");
-    queues.map(|queue| queue.assign_owner(None).unwrap());
+    queues.iter().for_each(|queue| queue.assign_owner(None).unwrap());
     thread.exit();
 }
 
@@ -396,7 +396,7 @@ fn z28_multiple_owned_queues() {
     assert_eq!(weights([owner]), [9]);
     queues[1].assign_owner(Some(owner)).unwrap();
     assert_eq!(weights([owner]), [13]);
-    queues.map(|queue| queue.assign_owner(None).unwrap());
+    queues.iter().for_each(|queue| queue.assign_owner(None).unwrap());
     assert_eq!(weights([owner]), [1]);
 }
 
@@ -491,5 +491,5 @@ fn z25_z28_a_lock_is_handed_over_with_the_weight_of_those_who_still_wait() {
     mutex.unlock(middle);
     assert_eq!((weights([middle, high]), mutex.waiters().owner().is_none()), ([5, 10], true));
     mutex.unlock(high);
-    [low, middle, high].map(|thread| thread.exit());
+    [low, middle, high].iter().for_each(|thread| thread.exit());
 }
