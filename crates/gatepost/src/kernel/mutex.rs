@@ -13,6 +13,9 @@
 //! **M2.** While somebody waits, the thread in the word owns the queue: a waiter assigns it as it joins, and an unlock hands
 //! lock and ownership to the first who waits, before that can run.
 //!
+//! **M3.** Who finds a thread in the word follows that pointer, and the thread may have met nobody else before: it took the lock
+//! without the kernel's. So the CAS that puts it there is a Release as well, for the block, and `begin` looks with Acquire.
+//!
 //! One CAS each to lock and to unlock while nobody contends.
 
 use super::owned::{BlockError, OwnedWaitQueue, Owner, Ownership};
@@ -21,7 +24,7 @@ use super::queue::WakeOrder;
 use super::thread::Thread;
 use super::wait::{Deadline, WaitFailure};
 use super::{Kernel, WouldDeadlock};
-use crate::sys::atomic::{Acquire, AtomicPtr, Relaxed, Release};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicPtr, Relaxed, Release};
 use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
 use core::cell::UnsafeCell;
@@ -149,8 +152,9 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
 
     /// For `thread`, if it is free.
     pub(super) fn try_lock_for(&self, thread: &'static Thread<P>) -> bool {
-        // ORDERING: Acquire pairs with the Release of the unlock.
-        self.word.compare_exchange(ptr::null_mut(), pointer(thread), Acquire, Relaxed).is_ok()
+        // ORDERING: Acquire pairs with the Release of the unlock, Release with the Acquire in `begin`: M3.
+        let order = if mutant::is(Mutant::RelaxedHolder) { Acquire } else { AcqRel };
+        self.word.compare_exchange(ptr::null_mut(), pointer(thread), order, Relaxed).is_ok()
     }
 
     /// Joins the queue for a lock that is held. False: it is held no more, or by another: try again.
@@ -170,7 +174,9 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
         deadline: Deadline,
         interruptible: bool,
     ) -> Result<bool, BlockError> {
-        let word = self.word.load(Relaxed);
+        // ORDERING: Acquire pairs with the Release of whoever put the holder there: M3. (A mark is a read-modify-write, which
+        // goes on with what that released.)
+        let word = self.word.load(Acquire);
         let Some(held_by) = holder(word) else { return Ok(false) };
         let marked = contended(word);
         if word != marked && self.word.compare_exchange(word, marked, Relaxed, Relaxed).is_err() {
@@ -203,7 +209,7 @@ impl<T: ?Sized, P: Platform> Mutex<T, P> {
         });
     }
 
-    #[cfg(all(test, not(any(loom, shuttle))))]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn waiters(&self) -> &OwnedWaitQueue<P> {
         &self.queue
     }

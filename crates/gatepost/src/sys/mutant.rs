@@ -56,6 +56,8 @@ pub(crate) enum Mutant {
     CircleUnseen,
     /// Kernel: who waits for a lock does not look whether its mark is there still.
     MarkUnseen,
+    /// Kernel: the block of a thread that takes a lock is not published.
+    RelaxedHolder,
     /// Kernel: what came before a hand-off is not published.
     RelaxedDecide,
     /// An unlock of the small lock wakes nobody.

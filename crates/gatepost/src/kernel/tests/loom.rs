@@ -301,6 +301,12 @@ fn a_lock_is_not_waited_for_that_is_free() {
     });
 }
 
+/// The block of the thread that was begun last is known to the other by the lock's word alone.
+#[test]
+fn m3_a_holder_that_is_not_published_is_found() {
+    caught(Mutant::RelaxedHolder, "kernel::tests::loom::a_lock_is_not_waited_for_that_is_free", "Causality violation");
+}
+
 #[test]
 fn m1_a_mark_that_is_not_looked_at_again_is_found() {
     caught(Mutant::MarkUnseen, "kernel::tests::loom::a_lock_is_not_waited_for_that_is_free", "deadlock");
