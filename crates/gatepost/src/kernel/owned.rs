@@ -123,8 +123,11 @@ impl<P: Platform> OwnedWaitQueue<P> {
     ///
     /// # Panics
     /// If the owner is a thread of another kernel.
+    #[track_caller]
     pub fn assign_owner(&self, owner: Option<&'static Thread<P>>) -> Result<(), WouldDeadlock> {
-        owner.inspect(|owner| owner.assert_of(self.kernel));
+        if let Some(owner) = owner {
+            owner.assert_of(self.kernel);
+        }
         let _lock = self.kernel.lock();
         // SAFETY: the lock is held.
         unsafe { WaitQueue::assign(self.queue(), owner) }.map_err(WouldDeadlock::from)

@@ -202,29 +202,30 @@ impl<P: Platform> Thread<P> {
         let _lock = self.kernel.lock();
         // SAFETY: the lock is held.
         unsafe {
-            self.guarded(|guarded| {
-                assert!(
-                    guarded.owns == 0,
-                    "a thread ends as the owner of {} wait queues: release them first",
-                    guarded.owns
-                );
-                assert!(guarded.blocked.is_none(), "a thread ends while it is blocked");
-                guarded.alive = false;
-            });
+            let (owns, blocked) = self.guarded(|guarded| (guarded.owns, guarded.blocked.is_some()));
+            assert!(owns == 0, "a thread ends as the owner of {owns} wait queues: release them first");
+            assert!(!blocked, "a thread ends while it is blocked");
+            self.guarded(|guarded| guarded.alive = false);
         }
     }
 
-    /// A block that was used by a thread that has ended is another's now.
+    /// A block that was used by a thread that has ended is another's now: nobody has killed or suspended that.
+    ///
+    /// # Panics
+    /// If the thread has not [ended](Self::exit).
+    #[track_caller]
     pub fn reuse(&'static self, weight: u32) {
         let _lock = self.kernel.lock();
-        self.signals.store(0, Relaxed);
         // SAFETY: the lock is held.
         unsafe {
-            self.guarded(|guarded| {
-                assert!(!guarded.alive, "the block of a thread that has not ended is used for another"); // hence not blocked
-                (guarded.alive, guarded.base) = (true, weight);
-            });
+            // So it is not blocked: who has ended does not wait (K5).
+            assert!(
+                !self.guarded(|guarded| guarded.alive),
+                "the block of a thread that has not ended is used for another"
+            );
+            self.guarded(|guarded| (guarded.alive, guarded.base) = (true, weight));
         }
+        self.signals.store(0, Relaxed); // under the lock, as are those who look
     }
 
     /// # Safety
@@ -272,6 +273,7 @@ impl<P: Platform> Thread<P> {
     ///
     /// # Panics
     /// If it is another kernel's.
+    #[track_caller]
     pub(super) fn assert_of(&self, kernel: &'static Kernel<P>) {
         assert!(core::ptr::eq(self.kernel, kernel), "a thread meets a queue of another kernel");
     }
