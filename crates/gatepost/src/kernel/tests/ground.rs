@@ -35,6 +35,7 @@ impl Block {
 }
 
 thread_local! {
+    #[allow(clippy::missing_const_for_thread_local)] // a checker's is not one
     static CURRENT: Cell<Option<&'static Thread<Ground>>> = Cell::new(None);
 }
 
