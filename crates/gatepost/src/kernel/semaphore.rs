@@ -17,8 +17,9 @@
 //! the count stays as it is. W4 join the queue, give the lock back, block. What it returns is what its waker stored.
 //!
 //! **P, post.** P1 while the count is 0 or above, CAS one to it: no lock. P2 otherwise, under the kernel's lock: P3 if it is 0 or above now,
-//! add one. P4 if nobody waits, store 1. P5 otherwise take the front out and tell it; if that was the last one, store 0, else
-//! leave the count as it is. With a queue to own, the front becomes its owner before it is taken out (Z25).
+//! add one. P4 if nobody waits, store 1. P5 otherwise take the front out; if that was the last one, store 0, else leave the
+//! count as it is; then tell the front, which may run from then on. With a queue to own, it becomes its owner before it is taken
+//! out (Z25).
 //!
 //! # Invariants
 //! **S1.** The count goes from negative to not negative, or back, with the kernel's lock held only: W1 and P1 do neither (Z4).
@@ -28,7 +29,8 @@
 //! it so unless the queue is empty then.)
 //!
 //! **S3 (Z9).** At the end of a post, either it has added one to a count of 0 or above, or it has woken one, and the queue is empty and
-//! the count 0, or the queue is not empty and the count negative; or it has stored 1 where nobody waited.
+//! the count 0, or the queue is not empty and the count negative; or it has stored 1 where nobody waited. (What others see may be
+//! above 0 already: P1 adds to a 0 without the lock. So what is asserted is the sign.)
 //!
 //! *Nobody is left asleep*: a post that could have gone to a waiter finds the count negative (S2), comes to P2, and wakes it.
 //!
@@ -94,6 +96,9 @@ impl<P: Platform> Semaphore<P> {
     }
 
     /// Lets one through: the front of the queue, or, if nobody waits, one who comes.
+    ///
+    /// If somebody waits it takes the kernel's lock: from an interrupt handler (or a signal's) only where that cannot have interrupted
+    /// a holder of the lock. See [`Platform`](super::Platform).
     ///
     /// # Panics
     /// If the count would exceed its maximum. Nothing has changed then.
