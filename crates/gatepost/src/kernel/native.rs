@@ -77,7 +77,7 @@ impl Deadline {
     }
 }
 
-// SAFETY: the block is kept by its thread, and given to another after it has ended; nothing unwinds but for want of a lock that nobody holds.
+// SAFETY: a block is its thread's until that has ended; what is called with the lock, and `block`, do not unwind.
 unsafe impl Platform for Native {
     type Thread = NativeThread;
     type Wake = &'static NativeThread;
