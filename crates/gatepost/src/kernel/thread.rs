@@ -14,6 +14,7 @@ use super::wait::{Deadline, WaitFailure};
 use crate::sys::atomic::{Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::const_fn;
+use crate::wait::lock::Held;
 use crate::wait::tree::{Branch, Place};
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -26,6 +27,7 @@ const BLOCKED: u32 = 1;
 const TIMED_OUT: u32 = 2;
 const KILLED: u32 = 3;
 const SUSPENDED: u32 = 4;
+const INTERRUPTED: u32 = 5;
 
 /// The thread is to die.
 const KILL: u32 = 1;
@@ -163,7 +165,18 @@ impl<P: Platform> Thread<P> {
     fn signal(&'static self, signal: u32, failure: WaitFailure) {
         let lock = self.kernel.lock();
         self.signals.fetch_or(signal, Relaxed); // under the lock, as are those who look
-        // SAFETY: the lock is held.
+        self.end_wait(lock, failure);
+    }
+
+    /// Ends the wait in which it is by [`WaitFailure::Interrupted`], unless it cannot be interrupted. Whether it has: otherwise nothing
+    /// happens, and nothing is kept for the next wait.
+    pub fn interrupt(&'static self) -> bool {
+        self.end_wait(self.kernel.lock(), WaitFailure::Interrupted)
+    }
+
+    /// Ends its wait, if it is in one that can be interrupted.
+    fn end_wait(&'static self, lock: Held<'_>, failure: WaitFailure) -> bool {
+        // SAFETY: the lock is held: it is the kernel's.
         let wake = unsafe {
             match self.guarded(|guarded| guarded.blocked) {
                 Some(blocked) if blocked.interruptible => Some(WaitQueue::dequeue(self, Err(failure))),
@@ -172,6 +185,7 @@ impl<P: Platform> Thread<P> {
         };
         drop(lock);
         wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        wake.is_some()
     }
 
     /// The deadline of its wait has come: called by the platform's timer, or by the thread itself. If somebody else was
@@ -263,6 +277,7 @@ impl<P: Platform> Thread<P> {
             Err(WaitFailure::TimedOut) => TIMED_OUT,
             Err(WaitFailure::Killed) => KILLED,
             Err(WaitFailure::Suspended) => SUSPENDED,
+            Err(WaitFailure::Interrupted) => INTERRUPTED,
         };
         // ORDERING: Release pairs with the Acquire of `outcome`: what came before a post is seen after the wait that it
         // satisfies (Z29).
@@ -277,7 +292,8 @@ impl<P: Platform> Thread<P> {
             READY => Some(Ok(())),
             TIMED_OUT => Some(Err(WaitFailure::TimedOut)),
             KILLED => Some(Err(WaitFailure::Killed)),
-            _ => Some(Err(WaitFailure::Suspended)),
+            SUSPENDED => Some(Err(WaitFailure::Suspended)),
+            _ => Some(Err(WaitFailure::Interrupted)),
         }
     }
 
