@@ -379,11 +379,11 @@ mod interrupts {
         fn a_signal_that_has_a_handler_is_left_to_it() {
             extern "C" fn mine(_: libc::c_int) {}
             // SAFETY: the handler does nothing.
-            assert_ne!(unsafe { libc::signal(libc::SIGUSR2, mine as usize) }, libc::SIG_ERR);
+            assert_ne!(unsafe { libc::signal(libc::SIGUSR2, mine as *const () as usize) }, libc::SIG_ERR);
             let refused = Native::interrupt_on_signal(libc::SIGUSR2).map_err(|error| error.kind());
             assert_eq!(refused, Err(std::io::ErrorKind::AlreadyExists));
             // SAFETY: as above.
-            assert_eq!(unsafe { libc::signal(libc::SIGUSR2, libc::SIG_DFL) }, mine as usize);
+            assert_eq!(unsafe { libc::signal(libc::SIGUSR2, libc::SIG_DFL) }, mine as *const () as usize);
             assert!(Native::interrupt_on_signal(libc::SIGKILL).is_err());
         }
 

@@ -264,3 +264,9 @@ impl<T> Mutex<T, Native> {
         Self::new_in(&KERNEL, value, WakeOrder::ByFinishTime)
     }
 }
+
+impl<T: Default> Default for Mutex<T, Native> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
