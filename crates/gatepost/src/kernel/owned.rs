@@ -121,9 +121,12 @@ impl<P: Platform> OwnedWaitQueue<P> {
     /// # Errors
     /// If the owner, over however many others, waits in this queue. Nothing has changed then.
     pub fn assign_owner(&self, owner: Option<&'static Thread<P>>) -> Result<(), WouldDeadlock> {
-        let _lock = self.kernel.lock();
+        let lock = self.kernel.lock();
         // SAFETY: the lock is held.
-        unsafe { WaitQueue::assign(self.queue(), owner) }.map_err(WouldDeadlock::from)
+        let assigned = unsafe { WaitQueue::assign(self.queue(), owner) };
+        drop(lock);
+        self.kernel.platform().settled();
+        assigned.map_err(WouldDeadlock::from)
     }
 
     /// Blocks until it is woken, the deadline comes, or the thread is killed or suspended.
@@ -228,6 +231,7 @@ impl<P: Platform> OwnedWaitQueue<P> {
         then(front.map(|front| (front, unsafe { queue.as_ref() }.len())));
         drop(lock);
         wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        self.kernel.platform().settled();
         wake.is_some()
     }
 

@@ -178,6 +178,7 @@ impl<P: Platform> Semaphore<P> {
         debug_assert_eq!(unsafe { queue.as_ref() }.front().is_none(), self.count.load(Relaxed) == 0, "S3");
         drop(lock);
         self.kernel.platform().unblock(wake, how);
+        self.kernel.platform().settled();
     }
 
     /// Blocks until it is let through, the deadline comes, or the thread is killed or suspended. A permit that is there wins over all

@@ -120,7 +120,7 @@ impl<P: Platform> Thread<P> {
 
     /// Gives it another weight of its own. What it lends changes with it, along the whole chain (Z28).
     pub fn set_base_weight(&'static self, weight: u32) {
-        let _lock = self.kernel.lock();
+        let lock = self.kernel.lock();
         // SAFETY: the lock is held.
         unsafe {
             let before = self.effective();
@@ -128,6 +128,8 @@ impl<P: Platform> Thread<P> {
             let now = self.effective();
             WaitQueue::weight_changed(self, before, now);
         }
+        drop(lock);
+        self.kernel.platform().settled();
     }
 
     /// The platform would say another [finish time](Platform::finish_time) now: if it is blocked, it gets another place in its queue (Z24).
@@ -185,6 +187,7 @@ impl<P: Platform> Thread<P> {
         };
         drop(lock);
         wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        self.kernel.platform().settled();
         wake.is_some()
     }
 
@@ -203,6 +206,7 @@ impl<P: Platform> Thread<P> {
         };
         drop(lock);
         wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        self.kernel.platform().settled();
     }
 
     /// Its end: from here on it can own nothing.

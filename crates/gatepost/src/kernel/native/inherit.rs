@@ -3,6 +3,11 @@
 //! A thread's own scheduling is its own business. From when it first inherits until it inherits nothing, it is scheduled by its
 //! effective weight and the process's [`Scale`], if that is above its own, and then as it was before. The steps are made by whoever
 //! changes the weight, under the kernel's lock, so that they come in the order of the changes, and before a waiter sleeps.
+//! There is one exception:
+//!
+//! **H3.** A thread that lowers itself is lowered after it has given back the lock and woken whom it wakes. Lowered before, it would be
+//! preempted at once by a thread of middle priority, and the urgent one that it was about to wake would wait for that: the very
+//! inversion, at its end.
 //!
 //! **H1.** `own` is there if and only if the thread may be scheduled otherwise than by itself; it is what to go back to.
 //!

@@ -28,6 +28,7 @@ use super::wait::Deadline;
 use super::{Count, WakeOrder};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::signal;
+use core::mem;
 use inherit::Inheriting;
 use std::io;
 use std::sync::OnceLock;
@@ -156,6 +157,18 @@ impl Native {
         signal::handle(signo, handler)
     }
 
+    /// # Safety
+    /// The kernel's lock is held.
+    unsafe fn follow(&self, thread: &'static Thread<Self>, effective: u64) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let base = thread.guarded(|guarded| guarded.base);
+            self.inheriting.with_mut(|inheriting| {
+                thread.platform().guarded(|guarded| (*inheriting).follow(&mut guarded.scheduled, base, effective));
+            });
+        }
+    }
+
     fn start() -> Instant {
         static START: OnceLock<Instant> = OnceLock::new();
         *START.get_or_init(Instant::now)
@@ -203,6 +216,7 @@ impl Platform for Native {
     }
 
     fn block(&self, thread: &'static Thread<Self>, deadline: Deadline) {
+        self.settled(); // it may have given a queue away as it blocked
         if thread.platform().ends_interrupted(thread) {
             return;
         }
@@ -224,10 +238,21 @@ impl Platform for Native {
     fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
         // SAFETY: the caller holds the lock.
         unsafe {
-            let base = thread.guarded(|guarded| guarded.base);
-            self.inheriting.with_mut(|inheriting| {
-                thread.platform().guarded(|guarded| (*inheriting).follow(&mut guarded.scheduled, base, effective));
-            });
+            let lowered =
+                thread.platform().guarded(|guarded| effective < mem::replace(&mut guarded.effective, effective));
+            if lowered && thread::is_current(thread) {
+                thread.platform().set_lowered(); // H3
+            } else {
+                self.follow(thread, effective);
+            }
+        }
+    }
+
+    fn settled(&self) {
+        if let Some(thread) = thread::lowered() {
+            let _lock = KERNEL.lock();
+            // SAFETY: the lock is held.
+            unsafe { self.follow(thread, thread.effective()) };
         }
     }
 

@@ -46,6 +46,8 @@ pub struct NativeThread {
     interrupted: AtomicU32,
     /// 1: its block has a name outside this module (B2).
     named: AtomicU32,
+    /// 1: it has come to weigh less by a step of its own, which is not over (H3). Of the thread alone.
+    lowered: AtomicU32,
     guarded: UnsafeCell<Guarded>,
 }
 
@@ -56,7 +58,16 @@ unsafe impl Sync for NativeThread {}
 #[derive(Debug)]
 pub(super) struct Guarded {
     pub(super) finish: Option<u64>,
+    /// What it was last said to weigh.
+    pub(super) effective: u64,
     pub(super) scheduled: Scheduled,
+}
+
+impl Guarded {
+    /// Of a thread that begins, and weighs 1.
+    const fn of(id: Option<ThreadId>) -> Self {
+        Self { finish: None, effective: 1, scheduled: Scheduled::of(id) }
+    }
 }
 
 impl NativeThread {
@@ -65,7 +76,8 @@ impl NativeThread {
             parker: Parker::new(),
             interrupted: AtomicU32::new(0),
             named: AtomicU32::new(0),
-            guarded: UnsafeCell::new(Guarded { finish: None, scheduled: Scheduled::of(None) }),
+            lowered: AtomicU32::new(0),
+            guarded: UnsafeCell::new(Guarded::of(None)),
         }
     }
 
@@ -120,6 +132,10 @@ impl NativeThread {
         self.named.store(1, Relaxed); // read by the same thread, at its end
     }
 
+    pub(super) fn set_lowered(&self) {
+        self.lowered.store(1, Relaxed); // by the thread itself
+    }
+
     /// # Safety
     /// The kernel's lock is held; `f` does not come here again for the same thread.
     pub(super) unsafe fn guarded<R>(&self, f: impl FnOnce(&mut Guarded) -> R) -> R {
@@ -139,7 +155,7 @@ impl Drop for GivenBack {
         if let Some(thread) = CURRENT.take() {
             thread.exit();
             // SAFETY: the lock is held. From here on the system may give the thread's number to another.
-            let forget = || unsafe { thread.platform().guarded(|guarded| guarded.scheduled = Scheduled::of(None)) };
+            let forget = || unsafe { thread.platform().guarded(|guarded| *guarded = Guarded::of(None)) };
             let lock = KERNEL.lock();
             forget();
             drop(lock);
@@ -176,10 +192,21 @@ fn begin() -> &'static Thread<Native> {
     let id = if will_end { ThreadId::of_this_thread() } else { None };
     let lock = KERNEL.lock();
     // SAFETY: the lock is held.
-    unsafe { thread.platform().guarded(|guarded| (guarded.finish, guarded.scheduled) = (None, Scheduled::of(id))) };
+    unsafe { thread.platform().guarded(|guarded| *guarded = Guarded::of(id)) };
     drop(lock);
     CURRENT.set(Some(thread));
     thread
+}
+
+pub(super) fn is_current(thread: &'static Thread<Native>) -> bool {
+    CURRENT.get().is_some_and(|current| core::ptr::eq(current, thread))
+}
+
+/// This thread, if it has come to weigh less in a step that is over now.
+pub(super) fn lowered() -> Option<&'static Thread<Native>> {
+    let thread = CURRENT.get().filter(|thread| thread.platform().lowered.load(Relaxed) != 0)?;
+    thread.platform().lowered.store(0, Relaxed);
+    Some(thread)
 }
 
 /// Interrupts this thread, if it has a block. For signal handlers: takes no lock, allocates nothing.
