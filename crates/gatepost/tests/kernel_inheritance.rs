@@ -65,7 +65,7 @@ fn scheduling(thread: libc::pid_t) -> (i32, i32, i32) {
     unsafe {
         let mut param: libc::sched_param = std::mem::zeroed();
         assert_eq!(libc::sched_getparam(thread, &mut param), 0);
-        let nice = libc::getpriority(libc::PRIO_PROCESS, thread.cast_unsigned());
+        let nice = libc::getpriority(libc::PRIO_PROCESS, libc::id_t::try_from(thread).expect("a number of a thread"));
         (libc::sched_getscheduler(thread), param.sched_priority, nice)
     }
 }

@@ -16,6 +16,8 @@
 //! for a few hundred instructions, and system calls where somebody is raised; only paths that block or wake come to it.
 
 mod inherit;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod thread;
 
 use super::Kernel;
