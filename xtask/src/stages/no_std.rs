@@ -3,6 +3,10 @@
 //! For every installed target that has no std the library is built. For the host, which has one, that shows too little:
 //! so a program without std is compiled against the library as built without `std`, linked, and run. See
 //! `xtask/fixtures/no_std.rs` for what makes it fail.
+//!
+//! Nothing in `kernel` may assume 64-bit atomics. A target without them can be built for only if one is installed; on the host the library is
+//! built, linked with the program, and the kernel's tests are run, as if it had none: that shows that no such atomic is named, and not
+//! what a count of 32 bits would do.
 
 use crate::job::{Failure, Job, Outcome};
 use crate::process::Step;
@@ -20,6 +24,21 @@ pub(crate) fn check(job: &mut Job<'_>) -> Result<Outcome, Failure> {
         let output = job.run(&build(job, features).arg("--message-format=json-render-diagnostics"))?;
         let library = library_file(&output)?;
         run_program(job, &library, features)?;
+    }
+    // One after the other: the flags decide over what is built, so each has its folder.
+    let narrow = |step: Step| step.env("RUSTFLAGS", "--cfg gatepost_no_64_bit_atomics");
+    let folder = job.project.target.join("no-64-bit-atomics");
+    let built = narrow(build(job, "").arg("--message-format=json-render-diagnostics"));
+    let output = job.run(&built.env("CARGO_TARGET_DIR", &folder))?;
+    run_program(job, &library_file(&output)?, "")?;
+    let tests = cargo().args(["test", "-p", LIBRARY, "--lib", "kernel::"]);
+    job.tests(&narrow(tests).env("CARGO_TARGET_DIR", &folder))?;
+    let without: Vec<_> = bare.iter().filter(|target| !has_64_bit_atomics(target)).cloned().collect();
+    match without.as_slice() {
+        [] => {
+            job.note("not checked: a target without 64-bit atomics, as none is installed; the host as if it had none")
+        }
+        _ => job.note(format!("without 64-bit atomics: {}", without.join(", "))),
     }
     match bare.as_slice() {
         [] => job.note("a program without std, linked and run on the host; no target without std is installed"),
@@ -53,6 +72,11 @@ fn run_program(job: &mut Job<'_>, library: &Path, features: &str) -> Result<(), 
     job.run(&compile)?;
     job.run(&Step::new(&program))?;
     Ok(())
+}
+
+fn has_64_bit_atomics(target: &str) -> bool {
+    let answer = compiler().args(["--print", "cfg", "--target", target]).answer().unwrap_or_default();
+    answer.lines().any(|line| line == "target_has_atomic=\"64\"")
 }
 
 /// Installed targets that have no std.

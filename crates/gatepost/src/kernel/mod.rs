@@ -37,7 +37,7 @@ mod wait;
 
 pub use mutex::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", not(all(test, loom))))]
-pub use native::{Native, NativeThread};
+pub use native::{Inheritance, Native, NativeThread, Scale};
 pub use owned::{BlockError, OwnedWaitQueue, WouldDeadlock};
 pub use platform::{Platform, Unblock};
 pub use queue::WakeOrder;

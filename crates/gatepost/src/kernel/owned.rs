@@ -128,9 +128,12 @@ impl<P: Platform> OwnedWaitQueue<P> {
         if let Some(owner) = owner {
             owner.assert_of(self.kernel);
         }
-        let _lock = self.kernel.lock();
+        let lock = self.kernel.lock();
         // SAFETY: the lock is held.
-        unsafe { WaitQueue::assign(self.queue(), owner) }.map_err(WouldDeadlock::from)
+        let assigned = unsafe { WaitQueue::assign(self.queue(), owner) };
+        drop(lock);
+        self.kernel.platform().settled();
+        assigned.map_err(WouldDeadlock::from)
     }
 
     /// Blocks until it is woken, the deadline comes, or the thread is killed or suspended.
@@ -254,6 +257,7 @@ impl<P: Platform> OwnedWaitQueue<P> {
         let wake = front.map(|front| front.tell(Ok(())));
         drop(lock);
         wake.inspect(|&wake| kernel.platform().unblock(wake, Unblock::Normal));
+        kernel.platform().settled();
         wake.is_some()
     }
 

@@ -23,6 +23,7 @@ use super::wait::Deadline;
 /// | [`wake`](Self::wake) | whoever wakes | yes | no | no |
 /// | [`block`](Self::block) | the thread that waits | no | it is what it is for | [`Thread::expire`] |
 /// | [`unblock`](Self::unblock) | whoever wakes | no | no | yes |
+/// | [`settled`](Self::settled) | whoever has woken, or changed a weight or an owner | no | no | [`Thread::effective_weight`], [`Thread::base_weight`] |
 ///
 /// Whatever posts, kills, suspends, resumes or expires may do so in any context that may take the lock: in an interrupt handler only if
 /// interrupts are forbidden while it is held.
@@ -58,6 +59,11 @@ pub unsafe trait Platform: Sized + Sync + 'static {
     /// A thread's weight is another now: its own and what it inherits. Called for each thread of a chain, from the waiter to
     /// the last owner. The scheduler should take it into account at once; if it cannot, inheritance is not in effect.
     fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64);
+
+    /// The calling thread has made a step that may have changed weights, its own among them: it has given the lock back, and woken
+    /// whom it wakes. A scheduler that would preempt a thread as soon as it weighs less, the lock held or not, lowers the calling thread
+    /// here, and not in [`effective_changed`](Self::effective_changed): otherwise whom it was about to wake would wait for whoever preempted it.
+    fn settled(&self) {}
 
     /// What decides when a thread is woken: the smallest first, among equals who came first. In Zircon the time by which its
     /// scheduler would have the thread done. Asked when a thread blocks in a queue that is ordered so, and again when its

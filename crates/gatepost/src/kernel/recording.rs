@@ -9,7 +9,7 @@ use super::semaphore::{Begun, Semaphore};
 use super::thread::Thread;
 use super::wait::{Deadline, WaitFailure};
 use std::boxed::Box;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::vec::Vec;
 
@@ -31,8 +31,8 @@ use std::vec::Vec;
 /// ```
 #[derive(Debug)]
 pub struct Recording {
-    now: AtomicU64,
-    threads: AtomicU64,
+    now: Mutex<u64>,
+    threads: AtomicUsize,
     log: Mutex<Vec<Recorded>>,
 }
 
@@ -51,7 +51,7 @@ pub enum Recorded {
 #[derive(Debug)]
 pub struct RecordedThread {
     id: u64,
-    finish: AtomicU64,
+    finish: Mutex<u64>,
 }
 
 impl RecordedThread {
@@ -62,26 +62,26 @@ impl RecordedThread {
 
     /// Sets the time by which it would be done. Of a thread that is blocked: then [`Thread::reorder`].
     pub fn set_finish_time(&self, finish: u64) {
-        self.finish.store(finish, Relaxed);
+        *self.finish.lock().unwrap_or_else(PoisonError::into_inner) = finish;
     }
 }
 
 impl Recording {
     /// A kernel that records. It is never freed, as kernels are not.
     pub fn kernel() -> &'static Kernel<Self> {
-        let platform = Self { now: AtomicU64::new(0), threads: AtomicU64::new(0), log: Mutex::new(Vec::new()) };
+        let platform = Self { now: Mutex::new(0), threads: AtomicUsize::new(0), log: Mutex::new(Vec::new()) };
         Box::leak(Box::new(Kernel::new(platform)))
     }
 
     /// A thread of `kernel`. It is never freed.
     pub fn thread(kernel: &'static Kernel<Self>, weight: u32) -> &'static Thread<Self> {
-        let id = kernel.platform().threads.fetch_add(1, Relaxed);
-        Box::leak(Box::new(Thread::new(kernel, RecordedThread { id, finish: AtomicU64::new(0) }, weight)))
+        let id = kernel.platform().threads.fetch_add(1, Relaxed) as u64;
+        Box::leak(Box::new(Thread::new(kernel, RecordedThread { id, finish: Mutex::new(0) }, weight)))
     }
 
     /// Sets the clock, in nanoseconds. Whoever's deadline has come then is to be told: [`Thread::expire`].
     pub fn set_now(&self, now: u64) {
-        self.now.store(now, Relaxed);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// What was recorded since this was last called.
@@ -174,7 +174,7 @@ unsafe impl Platform for Recording {
     }
 
     fn now(&self) -> u64 {
-        self.now.load(Relaxed)
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// # Panics
@@ -196,6 +196,6 @@ unsafe impl Platform for Recording {
     }
 
     fn finish_time(&self, thread: &'static Thread<Self>, _effective: u64) -> u64 {
-        thread.platform().finish.load(Relaxed)
+        *thread.platform().finish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -191,6 +191,7 @@ impl<P: Platform> Semaphore<P> {
         };
         drop(lock);
         kernel.platform().unblock(wake, how);
+        kernel.platform().settled();
     }
 
     /// Blocks until it is let through, the deadline comes, or the thread is killed or suspended. A permit that is there wins over all

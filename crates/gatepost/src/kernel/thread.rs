@@ -15,6 +15,7 @@ use crate::sys::atomic::{Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
+use crate::wait::lock::Held;
 use crate::wait::tree::{Branch, Place};
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -27,6 +28,7 @@ const BLOCKED: u32 = 1;
 const TIMED_OUT: u32 = 2;
 const KILLED: u32 = 3;
 const SUSPENDED: u32 = 4;
+const INTERRUPTED: u32 = 5;
 
 /// The thread is to die.
 const KILL: u32 = 1;
@@ -120,7 +122,7 @@ impl<P: Platform> Thread<P> {
 
     /// Gives it another weight of its own. What it lends changes with it, along the whole chain (Z28).
     pub fn set_base_weight(&'static self, weight: u32) {
-        let _lock = self.kernel.lock();
+        let lock = self.kernel.lock();
         // SAFETY: the lock is held.
         unsafe {
             let before = self.effective();
@@ -128,6 +130,8 @@ impl<P: Platform> Thread<P> {
             let now = self.effective();
             WaitQueue::weight_changed(self, before, now);
         }
+        drop(lock);
+        self.kernel.platform().settled();
     }
 
     /// The platform would say another [finish time](Platform::finish_time) now: if it is blocked, it gets another place in its queue (Z24).
@@ -165,7 +169,18 @@ impl<P: Platform> Thread<P> {
     fn signal(&'static self, signal: u32, failure: WaitFailure) {
         let lock = self.kernel.lock();
         self.signals.fetch_or(signal, Relaxed); // under the lock, as are those who look
-        // SAFETY: the lock is held.
+        self.end_wait(lock, failure);
+    }
+
+    /// Ends the wait in which it is by [`WaitFailure::Interrupted`], unless it cannot be interrupted. Whether it has: otherwise nothing
+    /// happens, and nothing is kept for the next wait.
+    pub fn interrupt(&'static self) -> bool {
+        self.end_wait(self.kernel.lock(), WaitFailure::Interrupted)
+    }
+
+    /// Ends its wait, if it is in one that can be interrupted.
+    fn end_wait(&'static self, lock: Held<'_>, failure: WaitFailure) -> bool {
+        // SAFETY: the lock is held: it is the kernel's.
         let wake = unsafe {
             match self.guarded(|guarded| guarded.blocked) {
                 Some(blocked) if blocked.interruptible => Some(WaitQueue::dequeue(self, Err(failure))),
@@ -174,6 +189,8 @@ impl<P: Platform> Thread<P> {
         };
         drop(lock);
         wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        self.kernel.platform().settled();
+        wake.is_some()
     }
 
     /// The deadline of its wait has come: called by the platform's timer, or by the thread itself. If somebody else was
@@ -191,6 +208,7 @@ impl<P: Platform> Thread<P> {
         };
         drop(lock);
         wake.inspect(|&wake| self.kernel.platform().unblock(wake, Unblock::Normal));
+        self.kernel.platform().settled();
     }
 
     /// Its end: from here on it can own nothing.
@@ -298,6 +316,7 @@ impl<P: Platform> Thread<P> {
             Err(WaitFailure::TimedOut) => TIMED_OUT,
             Err(WaitFailure::Killed) => KILLED,
             Err(WaitFailure::Suspended) => SUSPENDED,
+            Err(WaitFailure::Interrupted) => INTERRUPTED,
         };
         // ORDERING: Release pairs with the Acquire of `outcome`: what came before a post is seen after the wait that it
         // satisfies (Z29).
@@ -313,7 +332,8 @@ impl<P: Platform> Thread<P> {
             READY => Some(Ok(())),
             TIMED_OUT => Some(Err(WaitFailure::TimedOut)),
             KILLED => Some(Err(WaitFailure::Killed)),
-            _ => Some(Err(WaitFailure::Suspended)),
+            SUSPENDED => Some(Err(WaitFailure::Suspended)),
+            _ => Some(Err(WaitFailure::Interrupted)),
         }
     }
 

@@ -67,6 +67,8 @@ pub enum WaitFailure {
     Killed,
     /// The thread was suspended (`ZX_ERR_INTERNAL_INTR_RETRY`): when it has been resumed, it may wait again.
     Suspended,
+    /// Something came that ends this one wait (`EINTR`): [`Thread::interrupt`](super::Thread::interrupt). It may wait again.
+    Interrupted,
 }
 
 impl fmt::Display for WaitFailure {
@@ -75,6 +77,7 @@ impl fmt::Display for WaitFailure {
             Self::TimedOut => "timed out",
             Self::Killed => "interrupted: the thread is killed",
             Self::Suspended => "interrupted: the thread is suspended, retry when it is resumed",
+            Self::Interrupted => "interrupted: retry",
         })
     }
 }

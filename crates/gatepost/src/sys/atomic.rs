@@ -7,8 +7,9 @@
 
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// A signed count of 64 bits, or, where there is no such atomic, of as many as a pointer has.
-#[cfg(target_has_atomic = "64")]
+/// A signed count of 64 bits, or, where there is no such atomic, of as many as a pointer has. (`gatepost_no_64_bit_atomics` says that
+/// there is none, so that the tests can be run as on such a machine.)
+#[cfg(all(target_has_atomic = "64", not(gatepost_no_64_bit_atomics)))]
 mod count {
     pub(crate) type Count = i64;
     #[cfg(all(test, not(any(loom, shuttle))))]
@@ -20,10 +21,17 @@ mod count {
     #[cfg(all(test, shuttle, not(loom)))]
     pub(crate) use shuttle::sync::atomic::AtomicI64 as AtomicCount;
 }
-#[cfg(not(target_has_atomic = "64"))]
+#[cfg(not(all(target_has_atomic = "64", not(gatepost_no_64_bit_atomics))))]
 mod count {
     pub(crate) type Count = isize;
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) use super::counted::AtomicIsize as AtomicCount;
+    #[cfg(not(test))]
     pub(crate) use core::sync::atomic::AtomicIsize as AtomicCount;
+    #[cfg(all(test, loom))]
+    pub(crate) use loom::sync::atomic::AtomicIsize as AtomicCount;
+    #[cfg(all(test, shuttle, not(loom)))]
+    pub(crate) use shuttle::sync::atomic::AtomicIsize as AtomicCount;
 }
 pub(crate) use count::{AtomicCount, Count};
 
@@ -160,8 +168,12 @@ mod counted {
     counted!(AtomicU32, u32);
     counted_arithmetic!(AtomicU32, u32);
     counted!(AtomicPtr<T>, *mut T);
-    #[cfg(target_has_atomic = "64")]
+    #[cfg(all(target_has_atomic = "64", not(gatepost_no_64_bit_atomics)))]
     counted!(AtomicI64, i64);
-    #[cfg(target_has_atomic = "64")]
+    #[cfg(all(target_has_atomic = "64", not(gatepost_no_64_bit_atomics)))]
     counted_arithmetic!(AtomicI64, i64);
+    #[cfg(not(all(target_has_atomic = "64", not(gatepost_no_64_bit_atomics))))]
+    counted!(AtomicIsize, isize);
+    #[cfg(not(all(target_has_atomic = "64", not(gatepost_no_64_bit_atomics))))]
+    counted_arithmetic!(AtomicIsize, isize);
 }

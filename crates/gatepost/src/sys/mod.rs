@@ -37,6 +37,10 @@ pub(crate) mod explore;
 pub(crate) mod futex;
 pub(crate) mod mutant;
 pub mod platform;
+#[cfg(all(feature = "std", not(all(test, loom))))] // for the kernel of the process, which loom cannot have
+pub(crate) mod scheduling;
+#[cfg(all(feature = "std", not(all(test, loom))))]
+pub(crate) mod signal;
 
 /// Nothing, but for loom: it takes `SeqCst` accesses for `AcqRel`, and knows the total order of fences alone. So where a
 /// protocol of two locations rests on the order of `SeqCst` accesses, each side calls this between its write and its look, and the

@@ -121,6 +121,13 @@ static ROWS: &[Row] = &[
     row("Sema: blocking_acquire, release", 2, FEW),
     #[cfg(feature = "std")]
     row("Sema: acquire_then of what is there, release", 2, UNBOUNDED),
+    // The kernel's.
+    #[cfg(feature = "std")]
+    row("kernel::Semaphore: wait", 1, FEW),
+    #[cfg(feature = "std")]
+    row("kernel::Semaphore: post", 1, FEW),
+    #[cfg(feature = "std")]
+    row("kernel::Mutex: lock, drop", 2, 2 * FEW),
 ];
 
 /// Has `operation` measured as the row of that name.
@@ -179,6 +186,8 @@ fn be_measured() {
         owned();
         #[cfg(feature = "std")]
         threads();
+        #[cfg(feature = "std")]
+        kernel();
     }
     measured::done();
 }
@@ -401,6 +410,17 @@ fn threads() {
         "blocking_acquire, granted as it parks",
         "release that serves a thread before it parks",
     );
+}
+
+#[cfg(feature = "std")]
+fn kernel() {
+    use gatepost::kernel::{self, Deadline, Native};
+
+    let semaphore = black_box(kernel::Semaphore::<Native>::new(1));
+    measure("kernel::Semaphore: wait", || semaphore.wait(Deadline::INFINITE)).expect("free");
+    measure("kernel::Semaphore: post", || semaphore.post());
+    let mutex = black_box(kernel::Mutex::<(), Native>::new(()));
+    measure("kernel::Mutex: lock, drop", || mutex.lock().map(drop)).expect("free");
 }
 
 /// A thread that is held where `hold` says, and another that releases meanwhile.
