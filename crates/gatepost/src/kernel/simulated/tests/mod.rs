@@ -1,0 +1,1 @@
+//! The machine, looked at.
