@@ -28,17 +28,26 @@ impl Segment {
     pub(super) fn boosted(&self) -> bool {
         self.effective > self.base
     }
+
+    fn goes_on_as(&self, next: &Self) -> bool {
+        (self.doing, self.effective, self.base) == (next.doing, next.effective, next.base)
+    }
 }
 
 impl Trace {
     /// What a thread did, without gaps up to its end.
     pub(super) fn segments(&self, thread: ThreadId) -> Vec<Segment> {
         let weight = self.lanes[thread.0].weight;
-        let mut segments = Vec::new();
+        let mut segments: Vec<Segment> = Vec::new();
         let mut now = Segment { from: 0, to: 0, doing: Doing::Ready, effective: weight, base: weight };
         let mut push = |now: &mut Segment, at: u64| {
             if at > now.from {
-                segments.push(Segment { to: at, ..*now });
+                let segment = Segment { to: at, ..*now };
+                match segments.last_mut() {
+                    // What came between took no time.
+                    Some(last) if last.goes_on_as(&segment) => last.to = at,
+                    _ => segments.push(segment),
+                }
             }
             now.from = at;
         };

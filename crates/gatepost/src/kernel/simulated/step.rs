@@ -127,7 +127,7 @@ impl Machine<'_> {
             Step::Mark(ref label) => self.record(who, What::Mark(label.clone())),
             Step::MarkIfFailed(ref label) => {
                 if self.tasks[who].failed {
-                    self.record(who, What::Mark(label.clone()));
+                    self.record(who, What::Alarm(label.clone()));
                 }
             }
             Step::Run(_) | Step::Sleep(_) | Step::Wait { .. } | Step::Lock(..) | Step::Block(..) => {

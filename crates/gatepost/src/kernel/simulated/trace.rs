@@ -69,6 +69,8 @@ pub enum What {
     Continues,
     /// It has left a mark.
     Mark(String),
+    /// It has left a mark, since its last wait has failed.
+    Alarm(String),
     /// It is over.
     Ends,
 }
@@ -179,10 +181,10 @@ impl Trace {
         self.end
     }
 
-    /// All marks.
+    /// All marks, those of failures too.
     pub fn marks(&self) -> impl Iterator<Item = (u64, ThreadId, &str)> {
         self.events.iter().filter_map(|event| match &event.what {
-            What::Mark(label) => Some((event.at, event.thread, label.as_str())),
+            What::Mark(label) | What::Alarm(label) => Some((event.at, event.thread, label.as_str())),
             _ => None,
         })
     }
@@ -256,7 +258,7 @@ impl Trace {
             What::Resumes(other) => format!("resumes {}", thread(other)),
             What::Stops => "stops".into(),
             What::Continues => "continues".into(),
-            What::Mark(label) => format!("* {label}"),
+            What::Mark(label) | What::Alarm(label) => format!("* {label}"),
             What::Ends => "ends".into(),
         }
     }
