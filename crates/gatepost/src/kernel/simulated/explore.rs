@@ -4,7 +4,6 @@
 
 use super::machine::{Machine, State};
 use super::trace::{Ending, On, Trace};
-use std::sync::atomic::Ordering::Relaxed;
 use std::vec::Vec;
 
 /// So many steps are too many.
@@ -103,7 +102,7 @@ impl Machine<'_> {
             _ => false,
         };
         let inherited = self.tasks.iter().enumerate().filter(|(_, task)| waits_for_it(task));
-        self.tasks[who].block.platform().base.load(Relaxed)
+        self.tasks[who].block.platform().base.get()
             + inherited.map(|(other, _)| self.weighs(other, depth + 1)).sum::<u64>()
     }
 }

@@ -15,12 +15,11 @@
 use super::plan::{Simulation, Step, ThreadId};
 use super::random::Random;
 use super::trace::{Ending, Event, On, Trace, What};
-use super::{News, Simulated, SimulatedThread};
+use super::{News, Number, Simulated, SimulatedThread};
 use crate::kernel::platform::Unblock;
 use crate::kernel::wait::Deadline;
 use crate::kernel::{Count, Kernel, Mutex, OwnedWaitQueue, Semaphore, Thread, WakeOrder};
 use std::boxed::Box;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::vec::Vec;
 
 /// What a thread is doing.
@@ -134,8 +133,8 @@ impl<'a> Machine<'a> {
             turns: 0,
         };
         for (index, planned) in plan.threads.iter().enumerate() {
-            let base = AtomicU64::new(planned.weight.into());
-            let platform = SimulatedThread { index, base, finish: AtomicU64::new(planned.finish) };
+            let base = Number::new(planned.weight.into());
+            let platform = SimulatedThread { index, base, finish: Number::new(planned.finish) };
             let turn = machine.next_turn();
             machine.tasks.push(Task {
                 block: forever(Thread::new(kernel, platform, planned.weight)),
@@ -161,11 +160,11 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn now(&self) -> u64 {
-        self.kernel.platform().now.load(Relaxed)
+        self.kernel.platform().now.get()
     }
 
     pub(super) fn set_now(&mut self, now: u64) {
-        self.kernel.platform().now.store(now, Relaxed);
+        self.kernel.platform().now.set(now);
     }
 
     pub(super) fn record(&mut self, who: usize, what: What) {
@@ -186,14 +185,14 @@ impl<'a> Machine<'a> {
     }
 
     /// A thread has a new quantum, behind its equals.
-    pub(super) fn to_the_end(&mut self, who: usize) {
+    pub(super) fn send_back(&mut self, who: usize) {
         let turn = self.next_turn();
         let task = &mut self.tasks[who];
         (task.turn, task.quantum) = (turn, self.plan.quantum);
     }
 
     pub(super) fn make_ready(&mut self, who: usize) {
-        self.to_the_end(who);
+        self.send_back(who);
         self.tasks[who].state = State::Ready;
     }
 
@@ -204,7 +203,7 @@ impl<'a> Machine<'a> {
                 News::Effective(who, effective) => {
                     let task = &mut self.tasks[who];
                     task.weight = effective;
-                    let base = task.block.platform().base.load(Relaxed);
+                    let base = task.block.platform().base.get();
                     self.record(who, What::Weighs { effective, base });
                 }
                 News::Unblocked(who, how) => {

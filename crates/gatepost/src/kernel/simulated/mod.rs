@@ -70,7 +70,6 @@ pub use trace::{Delays, Ending, Event, On, Trace, What};
 use super::platform::{Platform, Unblock};
 use super::thread::Thread;
 use super::wait::Deadline;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::vec::Vec;
 
@@ -82,7 +81,7 @@ pub const MILLISECOND: u64 = 1_000_000;
 /// The [`Platform`] under a [`Simulation`]: what it is told, the simulation acts upon after the call that told it.
 #[derive(Debug)]
 pub struct Simulated {
-    now: AtomicU64,
+    now: Number,
     /// Whether what a thread inherits counts.
     inheritance: bool,
     news: Mutex<Vec<News>>,
@@ -100,14 +99,32 @@ enum News {
 pub struct SimulatedThread {
     index: usize,
     /// Its own weight: what its effective weight is without inheritance.
-    base: AtomicU64,
+    base: Number,
     /// The time by which it would be done, if it has one of its own; otherwise `u64::MAX`.
-    finish: AtomicU64,
+    finish: Number,
+}
+
+/// A number that is shared, on machines too that have no atomic one of 64 bits.
+#[derive(Debug)]
+struct Number(Mutex<u64>);
+
+impl Number {
+    fn new(number: u64) -> Self {
+        Self(Mutex::new(number))
+    }
+
+    fn get(&self) -> u64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, number: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = number;
+    }
 }
 
 impl Simulated {
     fn new(inheritance: bool) -> Self {
-        Self { now: AtomicU64::new(0), inheritance, news: Mutex::new(Vec::new()) }
+        Self { now: Number::new(0), inheritance, news: Mutex::new(Vec::new()) }
     }
 
     fn tell(&self, news: News) {
@@ -130,7 +147,7 @@ impl Platform for Simulated {
     }
 
     fn now(&self) -> u64 {
-        self.now.load(Relaxed)
+        self.now.get()
     }
 
     /// # Panics
@@ -156,9 +173,9 @@ impl Platform for Simulated {
     /// The most urgent first, unless the thread has a time of its own.
     fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
         let block = thread.platform();
-        match block.finish.load(Relaxed) {
+        match block.finish.get() {
             u64::MAX if self.inheritance => u64::MAX - effective,
-            u64::MAX => u64::MAX - block.base.load(Relaxed),
+            u64::MAX => u64::MAX - block.base.get(),
             finish => finish,
         }
     }

@@ -116,7 +116,7 @@ impl Machine<'_> {
                 self.next(who);
             }
             if used_up {
-                self.to_the_end(who);
+                self.send_back(who);
             }
         }
         if self.deadlines().any(|(_, deadline)| deadline.latest() <= next) {

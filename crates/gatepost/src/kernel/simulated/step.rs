@@ -9,7 +9,6 @@ use super::trace::{On, What};
 use crate::kernel::owned::{BlockError, Owner};
 use crate::kernel::semaphore::Begun;
 use crate::kernel::wait::{Deadline, WaitFailure};
-use std::sync::atomic::Ordering::Relaxed;
 
 impl Machine<'_> {
     /// The next step of a thread that is running.
@@ -112,7 +111,7 @@ impl Machine<'_> {
             Step::Weigh(other, weight) => {
                 let other = other.0;
                 let block = self.tasks[other].block;
-                block.platform().base.store(weight.into(), Relaxed);
+                block.platform().base.set(weight.into());
                 block.set_base_weight(weight);
                 if !self.plan.inheritance {
                     self.tasks[other].weight = weight.into();
@@ -121,7 +120,7 @@ impl Machine<'_> {
             }
             Step::Finish(other, finish) => {
                 let block = self.tasks[other.0].block;
-                block.platform().finish.store(finish, Relaxed);
+                block.platform().finish.set(finish);
                 block.reorder();
             }
             Step::Mark(ref label) => self.record(who, What::Mark(label.clone())),

@@ -4,6 +4,7 @@ mod inheritance;
 mod scheduler;
 mod scripts;
 mod semaphore;
+mod views;
 
 use super::{Event, MILLISECOND as MS, Simulation, ThreadId, Trace, What};
 use std::vec::Vec;
