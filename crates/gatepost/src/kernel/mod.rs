@@ -9,6 +9,7 @@
 //! | [`OwnedWaitQueue`] | threads that wait for one, which inherits their weight |
 //! | [`Mutex`] | what is made of it: a lock whose holder is as urgent as the most urgent who wait for it |
 //! | [`Platform`], [`Kernel`], [`Thread`] | the ground, and what a kernel keeps |
+//! | `simulated` (with `std`) | a whole machine with virtual processors and a virtual clock, to see what all this promises |
 //!
 //! # Three meanings of a negative count
 //! | | a count of -2 means | the next release makes it | and lets somebody pass |
@@ -32,6 +33,8 @@ mod recording;
 mod semaphore;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "std")]
+pub mod simulated;
 mod thread;
 mod wait;
 
