@@ -5,7 +5,9 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod address;
 pub mod semaphore;
+pub mod sync;
 mod sys;
 mod wait;
 

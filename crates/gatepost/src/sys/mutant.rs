@@ -42,6 +42,16 @@ pub(crate) enum Mutant {
     TurnLost,
     /// An unlock of the small lock wakes nobody.
     LockSleeperLeft,
+    /// Notify list: a ticket that was notified before its waiter came is queued all the same (G45).
+    ArrivalUnchecked,
+    /// Notify list: a ticket whose waiter has left swallows a notification.
+    VoidForgotten,
+    /// Notify list: a notified waiter that goes away does not pass its notification on.
+    NotificationLost,
+    /// Notify list: the fast path looks at `wait` before `notify`.
+    NotifySeenLast,
+    /// Condition variable: the mutex is unlocked before the ticket is taken.
+    TicketAfterUnlock,
 }
 
 /// Whether `mutant` is seeded in this thread.
