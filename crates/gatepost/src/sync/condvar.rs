@@ -50,7 +50,7 @@ const DONE: &str = "a wait on a condition variable was polled, or waited for, af
 /// mutex locked, or after, as you like. What happened before a notification is visible to who is woken by it.
 ///
 /// # Cost
-/// 72 bytes (64-bit). Waiting allocates nothing (but for a task with Tokio's mutex, once for each wait). A notification
+/// 80 bytes (64-bit). Waiting allocates nothing (but for a task with Tokio's mutex, once for each wait). A notification
 /// while nobody waits is two loads.
 ///
 /// # Examples

@@ -111,9 +111,13 @@ pub(super) struct Line {
     queued: u32,
     /// How many of `queue` have numbers before `base`.
     settled: u32,
-    /// N2's bound.
+    /// N2's bounds: at least `known`, at most `voids`.
     voids: u32,
+    known: u32,
 }
+
+/// S is done all the same with more voids than this, though a racer may be among them.
+const FORGET: u32 = if cfg!(test) { 200 } else { 1 << 16 };
 
 /// Numbers start here: none is negative.
 const FIRST: u64 = 1 << 32;
@@ -122,7 +126,16 @@ impl Line {
     const_fn! {
         pub(super) const fn new(ticket: u32) -> Self {
             let base = FIRST + ticket as u64;
-            Self { queue: Queue::new(), telling: Queue::new(), base, told: base, queued: 0, settled: 0, voids: 0 }
+            Self {
+                queue: Queue::new(),
+                telling: Queue::new(),
+                base,
+                told: base,
+                queued: 0,
+                settled: 0,
+                voids: 0,
+                known: 0,
+            }
         }
     }
 
@@ -173,11 +186,11 @@ impl Line {
         unsafe { number_of(entry.as_node()) < self.told }
     }
 
-    /// J2.
+    /// J2. Returns whether there is something to show: the last racer has come, and S.
     ///
     /// # Safety
     /// The lock is held; the entry is idle and stays in place until it is unlinked.
-    pub(super) unsafe fn join(&mut self, entry: &Entry, waker: Waker) {
+    pub(super) unsafe fn join(&mut self, entry: &Entry, waker: Waker, wait: u32) -> bool {
         let number = self.number(entry.ticket());
         // SAFETY: the entry is idle, hence the caller's.
         unsafe {
@@ -189,6 +202,11 @@ impl Line {
         // SAFETY: passed on.
         unsafe { self.link(entry.as_node(), number) };
         self.queued += 1;
+        let knows_voids = self.voids > 0;
+        if knows_voids {
+            self.bound_voids(wait);
+        }
+        knows_voids
     }
 
     /// Links a node at its place.
@@ -271,9 +289,12 @@ impl Line {
         let first = front.map_or_else(|| self.end(wait), |front| unsafe { number_of(front) });
         let served = if first - self.base > u64::from(self.voids) {
             self.base += u64::from(self.voids) + 1; // O4
+            self.known = 0;
             None
         } else {
-            self.base = first; // O5
+            let passed = u32::try_from(first - self.base).unwrap_or(u32::MAX); // O5
+            self.known = self.known.saturating_sub(passed);
+            self.base = first;
             // SAFETY: as above.
             front.inspect(|&front| unsafe {
                 self.base += 1;
@@ -292,18 +313,18 @@ impl Line {
         self.queued -= 1;
     }
 
-    /// Keeps N2 and N3 when the interval, or what is in line, has changed.
+    /// Keeps N2 when the interval, or what is in line, has changed; and S.
     fn bound_voids(&mut self, wait: u32) {
         let end = self.end(wait);
         // Saturating, for tickets that were kept for too long (see `is_past`): two may then have one number.
         let elsewhere = (end - self.base).saturating_sub(u64::from(self.queued - self.settled));
         let elsewhere = u32::try_from(elsewhere).unwrap_or(u32::MAX);
         self.voids = self.voids.min(elsewhere);
-        if self.voids > 0 && self.voids == elsewhere {
+        if self.voids > 0 && self.voids == elsewhere && (self.known >= elsewhere || elsewhere > FORGET) {
             // S
             self.base = end;
             self.settled = self.queued;
-            self.voids = 0;
+            (self.voids, self.known) = (0, 0);
         }
     }
 
@@ -316,7 +337,7 @@ impl Line {
         unsafe { self.telling.append(&self.queue) };
         self.base = self.end(wait);
         self.told = self.base;
-        (self.queued, self.settled, self.voids) = (0, 0, 0);
+        (self.queued, self.settled, self.voids, self.known) = (0, 0, 0, 0);
         self.told
     }
 
@@ -377,6 +398,7 @@ impl Line {
             self.base += 1;
         } else {
             self.voids += 1;
+            self.known += 1;
         }
         self.bound_voids(wait);
     }
@@ -390,7 +412,13 @@ impl Line {
         (self.queued, self.settled, self.voids)
     }
 
-    /// Asserts N1 to N3, as far as they can be seen here.
+    /// As if so many tickets had been taken, and given up. Nobody may be a racer.
+    pub(super) fn jump(&mut self, tickets: u32) {
+        assert_eq!((self.voids, self.settled), (0, self.queued));
+        self.base += u64::from(tickets);
+    }
+
+    /// Asserts N1 and N2, as far as they can be seen here.
     pub(super) fn check(&self, wait: u32) {
         let mut numbers = std::vec::Vec::new();
         // SAFETY: the lock is held.
@@ -408,6 +436,7 @@ impl Line {
         assert_eq!(settled, self.settled as usize, "N1");
         assert!(numbers.iter().all(|&number| (self.told..self.end(wait)).contains(&number)));
         let elsewhere = self.end(wait) - self.base - u64::from(self.queued - self.settled);
-        assert!(self.voids == 0 || u64::from(self.voids) < elsewhere, "N3");
+        assert!(self.known <= self.voids && u64::from(self.voids) <= elsewhere, "N2");
+        assert!(self.known == 0 || u64::from(self.known) < elsewhere, "S");
     }
 }

@@ -88,7 +88,7 @@
 //! resumed at the end; without `std`, by a destructor while the panic unwinds.
 //!
 //! # Cost
-//! 72 bytes (64-bit). Nobody waits: two loads to notify. Add: two loads, one RMW. Wait: two RMWs (the lock), none to complete.
+//! 80 bytes (64-bit). Nobody waits: two loads to notify. Add: two loads, one RMW. Wait: two RMWs (the lock), none to complete.
 //! Notify one: two RMWs, and looks at no other node. Linking looks at one node, and where adders raced at as many more as
 //! overtook this one, or as it overtook (G50): two scans go from both ends at once.
 
@@ -157,7 +157,7 @@ use line::{Entry, Line};
 /// notified; the panic goes on to whoever notified.
 ///
 /// # Cost
-/// 72 bytes (64-bit). Nothing is allocated. A notification while nobody waits is two loads.
+/// 80 bytes (64-bit). Nothing is allocated. A notification while nobody waits is two loads.
 ///
 /// # Examples
 /// ```
@@ -414,12 +414,14 @@ impl NotifyList {
     unsafe fn join(&self, entry: &Entry, waker: &Waker) -> Poll<State> {
         let mut waker = Some(waker.clone()); // W3: before the lock
         self.with_line(|line| {
-            if line.is_past(entry.ticket(), self.wait.load(Relaxed)) && !mutant::is(Mutant::ArrivalUnchecked) {
+            let wait = self.wait.load(Relaxed);
+            if line.is_past(entry.ticket(), wait) && !mutant::is(Mutant::ArrivalUnchecked) {
                 return;
             }
-            if let Some(waker) = waker.take() {
-                // SAFETY: the entry is idle, hence the caller's, and the lock is held. It stays in place, as promised.
-                unsafe { line.join(entry, waker) };
+            let waker = waker.take().expect("it was put there just now");
+            // SAFETY: the entry is idle, hence the caller's, and the lock is held. It stays in place, as promised.
+            if unsafe { line.join(entry, waker, wait) } {
+                self.show(line);
             }
         });
         if waker.is_some() { Poll::Ready(node::GRANTED) } else { Poll::Pending }
