@@ -238,11 +238,11 @@ impl<'a> Driver<'a> {
                 Step::Come { which } => self.come(which),
                 Step::NotifyOne => self.one(|driver| driver.list.notify_one()),
                 Step::NotifyAll => {
-                    let nobody = self.waiting(|_| true).is_empty();
+                    let (notify, wait) = self.list.look();
                     self.list.notify_all();
                     self.newly_notified(By::All);
                     assert!(self.live.iter().all(|live| live.by.is_some() && live.is_notified()), "G47");
-                    if !nobody {
+                    if notify != wait {
                         // Whom `notify_one` had notified before need not pass it on any more.
                         self.live.iter_mut().for_each(|live| live.by = Some(By::All));
                     }
