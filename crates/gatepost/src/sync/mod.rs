@@ -7,6 +7,8 @@
 
 mod condvar;
 mod guard;
+#[cfg(test)]
+mod tests;
 
 pub use condvar::{Condvar, Wait, WaitWhile};
 #[cfg(feature = "std")]

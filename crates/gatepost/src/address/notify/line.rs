@@ -145,7 +145,7 @@ impl Line {
         self.base as u32
     }
 
-    /// N4.
+    /// N3.
     pub(super) fn notify(&self) -> u32 {
         self.base_ticket().wrapping_sub(self.settled)
     }

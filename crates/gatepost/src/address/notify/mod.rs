@@ -30,9 +30,9 @@
 //!
 //! **N1.** The queue is in the order of the tickets. Its first `settled` nodes have tickets before `base`, the others in
 //! `[base, end)`. Whoever has a ticket and is not in line has one not before `base`, or has been notified.
-//! **N2.** Of the tickets in `[base, end)` that are not in line, at most `voids` are void; the others are racers.
-//! **N3.** `voids` is 0 or less than the number of those that are not in line: so where a void is known, a racer is.
-//! **N4.** `notify == base - settled`, and never goes back. `end - notify` bounds those who wait from above, and is 0 only if
+//! **N2.** Of the tickets in `[base, end)` that are not in line, at least `known` and at most `voids` are void; the others are
+//! racers. Where `known` is all of them, S has been done: so if it is not 0, there is a racer.
+//! **N3.** `notify == base - settled`, and never goes back. `end - notify` bounds those who wait from above, and is 0 only if
 //! nobody does.
 //!
 //! # Protocol
@@ -48,29 +48,31 @@
 //! **L (leave).** L1 lock. L2 who is in line leaves it: settled, it moves `notify` by one and is forgotten; not settled, its
 //! ticket is void. L3 who was notified by `notify_one` passes the notification on, by O3 to O6 in the same hold. Who was
 //! notified by `notify_all` (its ticket is before `told`) does not: everybody was.
-//! **S (settle).** Whenever `voids` reaches the number of those that are not in line, no ticket is a racer's: all that are in
-//! line are settled, and the voids are forgotten (`base = end`, `settled = queued`, `voids = 0`).
+//! **S (settle).** When all that are not in line are known to be void, all that are in line are settled, and the voids are
+//! forgotten: `base = end`, `settled = queued`, `voids = known = 0`.
 //!
 //! S is why a million time-outs behind a waiter that stays cost nothing: the voids do not add up, neither for O4, which is
-//! O(1), nor towards the limit of [`MAX_TICKETS`](NotifyList::MAX_TICKETS). Only a ticket that somebody keeps without
-//! waiting for it holds up S.
+//! O(1), nor towards the limit of [`MAX_TICKETS`](NotifyList::MAX_TICKETS). After an O4 with `voids > 0` it is not known how
+//! many of them are left (`known = 0`), until notifications have moved past them. Should more than 65,536 voids gather
+//! meanwhile, and *may* all that are not in line be void, S is done all the same; a racer that was among them returns at once
+//! when it comes, a spurious wake-up. Only a ticket that somebody keeps without waiting for it holds S up for good.
 //!
 //! # No notification is lost
 //! *Claim: if a waiter's `add` happens before a `notify_one`, then that call, or one that happens at the same time, notifies
 //! a ticket whose waiter is there to return, unless all who waited before it have been notified or have left.*
 //!
 //! O3 and O5 notify a node in line: whoever owns it returns, or passes on (L3). O4 moves past `voids + 1` tickets of which, by
-//! N2, a racer's is one: it returns by J1 or J2, or passes on. So N2 is all that is needed, and each step keeps it: A adds a
-//! racer; J takes one away from those not in line, who was no void; O4 and O5 shorten the interval, and `voids`, which may
-//! then be too large, stays a bound and is cut to what is possible; L adds a void and counts it; S sets `voids` to 0 where
-//! the interval is empty. What O4 notifies too much (tickets of racers beyond the first) are spurious wake-ups of racers
-//! who arrive while others leave; a condition variable may have those, and lost ones it may not. ∎
+//! N2, a racer's is one: it returns by J1 or J2, or passes on. So N2's upper bound is all that is needed, and each step keeps
+//! it: A adds a racer; J takes one away from those not in line, who was no void; O4 and O5 shorten the interval, and `voids`,
+//! which may then be too large, stays a bound and is cut to what is possible; L adds a void and counts it; S sets `voids` to
+//! 0 where the interval is empty. What O4 notifies too much (tickets of racers beyond the first) are spurious wake-ups of
+//! racers who arrive while others leave; a condition variable may have those, and lost ones it may not. ∎
 //!
 //! # Memory ordering: the fast path
 //! O1 reads two locations, without the lock. It reads `notify` (Acquire) *and then* `wait`. Let both be `n`, let H be the
-//! hold that stored this `notify` (Release), and `end` what H read from `wait`. By N4 `n` is not after `end`; the read of
+//! hold that stored this `notify` (Release), and `end` what H read from `wait`. By N3 `n` is not after `end`; the read of
 //! `wait` comes after H's in happens-before, so by coherence it is not before `end`. Hence `n == end`: at H nobody waited
-//! whose ticket is before `n` (N4), and any `add` that happens before this call has taken such a ticket (coherence of
+//! whose ticket is before `n` (N3), and any `add` that happens before this call has taken such a ticket (coherence of
 //! `wait`). In the other order a `notify` that S has moved might be compared with a `wait` from long before, and equal it.
 //!
 //! A condition variable's `add` happens before every notification that matters: the waiter adds, *then* unlocks the mutex;
@@ -185,7 +187,7 @@ pub struct NotifyList {
     wait: AtomicU32,
     /// The next ticket to be notified. Written under the lock.
     notify: AtomicU32,
-    /// N2's bound, for [`num_waiters`](Self::num_waiters). Written under the lock.
+    /// N2's upper bound, for [`num_waiters`](Self::num_waiters). Written under the lock.
     voids: AtomicU32,
     lock: Lock,
     line: UnsafeCell<Line>,
@@ -390,7 +392,7 @@ impl NotifyList {
         result
     }
 
-    /// Shows what has become of the line to those who look without the lock (N4).
+    /// Shows what has become of the line to those who look without the lock (N3).
     #[inline]
     fn show(&self, line: &Line) {
         // ORDERING: Release pairs with the Acquire in `look` and `is_notified`: `wait` is seen as it was seen here, and a
@@ -399,7 +401,7 @@ impl NotifyList {
         self.voids.store(line.voids(), Relaxed);
     }
 
-    /// J1: whether a ticket that is not in line has been notified. (By N1 and N4 it has not iff `notify` is not past it: the
+    /// J1: whether a ticket that is not in line has been notified. (By N1 and N3 it has not iff `notify` is not past it: the
     /// settled have lower numbers than any racer.)
     #[inline]
     fn is_notified(&self, ticket: u32) -> bool {

@@ -94,7 +94,6 @@ impl<'a> Notified<'a> {
     }
 }
 
-
 impl Future for Notified<'_> {
     type Output = ();
 

@@ -227,11 +227,8 @@ fn a_time_out_loses_no_notification() {
         let notifier = spawn(&list, NotifyList::notify_one);
         let mut notified = Box::pin(ticket.notified());
         let ready = notified.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        let result = if ready {
-            Ok(())
-        } else {
-            notified.as_mut().wait_pinned(WaitOptions::new().deadline(Instant::now()))
-        };
+        let result =
+            if ready { Ok(()) } else { notified.as_mut().wait_pinned(WaitOptions::new().deadline(Instant::now())) };
         notifier.join().unwrap();
         match result {
             Ok(()) => assert!(poll(&mut behind).is_pending()),

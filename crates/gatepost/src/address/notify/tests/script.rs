@@ -22,15 +22,24 @@ use std::vec::Vec;
 enum Step {
     Add,
     /// A ticket in hand joins the line (or returns, if it was notified).
-    Come { which: usize },
+    Come {
+        which: usize,
+    },
     NotifyOne,
     NotifyAll,
     /// One in line is polled, perhaps with another waker.
-    Poll { which: usize, renew: bool },
+    Poll {
+        which: usize,
+        renew: bool,
+    },
     /// Somebody leaves: a ticket or a task is dropped.
-    Drop { which: usize },
+    Drop {
+        which: usize,
+    },
     /// Somebody's deadline has come.
-    TimeOut { which: usize },
+    TimeOut {
+        which: usize,
+    },
 }
 
 fn step(leaves: bool) -> BoxedStrategy<Step> {
