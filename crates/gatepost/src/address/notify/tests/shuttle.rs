@@ -52,14 +52,39 @@ fn take(world: &World) {
     }
 }
 
+/// Waits for a thing, and goes away without one.
+fn leave(world: &World) {
+    let things = world.things.lock().unwrap();
+    if *things > 0 {
+        return;
+    }
+    let ticket = world.list.add();
+    drop(things);
+    if thread_rng().gen_bool(0.3) {
+        return drop(ticket);
+    }
+    let mut task = Box::pin(ticket.notified());
+    if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+        return world.list.notify_one(); // it has seen the notification: to pass it on is its own affair
+    }
+    thread::yield_now();
+    if thread_rng().gen_bool(0.5) {
+        let expired = WaitOptions::new().deadline(Instant::now());
+        if task.as_mut().wait_pinned(expired).is_ok() {
+            world.list.notify_one();
+        }
+    } // or dropped
+}
+
 /// As many things as takers, each notified once: whoever leaves with a notification that somebody else needs strands them.
 fn nobody_is_stranded() {
-    const TAKERS: usize = 4;
+    const TAKERS: usize = 3;
+    const LEAVERS: usize = 2;
     let world = Arc::new(World { things: Mutex::new(0), list: NotifyList::starting_at(u32::MAX - 3) });
-    let takers: Vec<_> = (0..TAKERS)
-        .map(|_| {
+    let others: Vec<_> = (0..TAKERS + LEAVERS)
+        .map(|i| {
             let world = world.clone();
-            thread::spawn(move || take(&world))
+            thread::spawn(move || if i < LEAVERS { leave(&world) } else { take(&world) })
         })
         .collect();
     let mut given = 0;
@@ -73,7 +98,7 @@ fn nobody_is_stranded() {
             (0..n).for_each(|_| world.list.notify_one());
         }
     }
-    takers.into_iter().for_each(|taker| taker.join().unwrap());
+    others.into_iter().for_each(|other| other.join().unwrap());
     assert_eq!(*world.things.lock().unwrap(), 0);
     world.list.notify_all(); // forgets voids, where it is not known that there are no others
     assert_eq!(world.list.num_waiters(), 0);
