@@ -130,7 +130,7 @@ impl Condvar {
     /// let (open, condvar) = (Mutex::new(false), Condvar::new());
     /// std::thread::scope(|scope| {
     ///     for _ in 0..3 {
-    ///         scope.spawn(|| condvar.wait_while(StdGuard::lock(&open).unwrap(), |open| !*open).wait());
+    ///         scope.spawn(|| drop(condvar.wait_while(StdGuard::lock(&open).unwrap(), |open| !*open).wait()));
     ///     }
     ///     *open.lock().unwrap() = true;
     ///     condvar.notify_all();
@@ -348,6 +348,17 @@ impl<G: Guard> Wait<'_, G> {
     ///
     /// # Errors, panics
     /// As [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::sync::{Condvar, StdGuard};
+    /// use std::{sync::Mutex, time::Instant};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let (guard, result) = condvar.wait(guard).wait_deadline(Instant::now());
+    /// assert!(*guard == 1 && result.is_err());
+    /// ```
     #[track_caller]
     pub fn wait_deadline(self, deadline: Instant) -> (G, Result<(), WaitError>) {
         self.wait_with(WaitOptions::new().deadline(deadline))
@@ -360,6 +371,19 @@ impl<G: Guard> Wait<'_, G> {
     ///
     /// # Panics
     /// As [`wait`](Self::wait), and if another wait that blocks uses the same interrupter.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{Interrupter, WaitError, sync::{Condvar, StdGuard}};
+    /// use std::sync::Mutex;
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let interrupter = Interrupter::new();
+    /// interrupter.interrupt(); // sticky: the next wait that has to block ends
+    /// let (guard, result) = condvar.wait(guard).wait_interruptible(&interrupter);
+    /// assert_eq!((*guard, result), (1, Err(WaitError::Interrupted)));
+    /// ```
     #[track_caller]
     pub fn wait_interruptible(self, interrupter: &Interrupter) -> (G, Result<(), WaitError>) {
         self.wait_with(WaitOptions::new().interrupter(interrupter))
@@ -369,6 +393,18 @@ impl<G: Guard> Wait<'_, G> {
     ///
     /// # Errors, panics
     /// As [`wait_timeout`](Self::wait_timeout) and [`wait_interruptible`](Self::wait_interruptible).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitOptions, sync::{Condvar, StdGuard}};
+    /// use std::{sync::Mutex, time::Duration};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let options = WaitOptions::new().timeout(Duration::from_millis(1));
+    /// let (guard, result) = condvar.wait(guard).wait_with(options);
+    /// assert!(*guard == 1 && result.is_err());
+    /// ```
     #[track_caller]
     pub fn wait_with(self, options: WaitOptions<'_>) -> (G, Result<(), WaitError>) {
         core::pin::pin!(self).wait_pinned(options)
@@ -379,6 +415,18 @@ impl<G: Guard> Wait<'_, G> {
     ///
     /// # Errors, panics
     /// As [`wait_with`](Self::wait_with), and a panic if the future is done.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitOptions, sync::{Condvar, StdGuard}};
+    /// use std::{pin::pin, sync::Mutex, time::Duration};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let mut wait = pin!(condvar.wait(guard));
+    /// let (guard, result) = wait.as_mut().wait_pinned(WaitOptions::new().timeout(Duration::ZERO));
+    /// assert!(*guard == 1 && result.is_err());
+    /// ```
     #[track_caller]
     pub fn wait_pinned(mut self: Pin<&mut Self>, options: WaitOptions<'_>) -> (G, Result<(), WaitError>) {
         coop::assert_may_block(); // with the mutex still locked
@@ -411,7 +459,7 @@ impl<G: Guard> fmt::Debug for Wait<'_, G> {
 
 /// A wait on a [`Condvar`] for as long as a condition holds: see [`Condvar::wait_while`].
 ///
-/// All that is said of [`Wait`] holds.
+/// All that is said of [`Wait`] holds. Each time the condition holds still, it waits again, behind all who wait already.
 #[must_use = "futures do nothing unless polled or waited for: the mutex is still locked"]
 pub struct WaitWhile<'c, G: Guard, F> {
     /// Pinned.
@@ -500,6 +548,17 @@ impl<G: Guard + DerefMut, F: FnMut(&mut G::Target) -> bool> WaitWhile<'_, G, F> 
     ///
     /// # Errors, panics
     /// As [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::sync::{Condvar, StdGuard};
+    /// use std::{sync::Mutex, time::Instant};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let wait = condvar.wait_while(guard, |n| *n > 0);
+    /// assert!(wait.wait_deadline(Instant::now()).1.is_err());
+    /// ```
     #[track_caller]
     pub fn wait_deadline(self, deadline: Instant) -> (G, Result<(), WaitError>) {
         self.wait_with(WaitOptions::new().deadline(deadline))
@@ -509,6 +568,19 @@ impl<G: Guard + DerefMut, F: FnMut(&mut G::Target) -> bool> WaitWhile<'_, G, F> 
     ///
     /// # Errors, panics
     /// [`WaitError::Interrupted`], and the condition still holds. As [`Wait::wait_interruptible`].
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{Interrupter, WaitError, sync::{Condvar, StdGuard}};
+    /// use std::sync::Mutex;
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let interrupter = Interrupter::new();
+    /// interrupter.interrupt();
+    /// let wait = condvar.wait_while(guard, |n| *n > 0);
+    /// assert_eq!(wait.wait_interruptible(&interrupter).1, Err(WaitError::Interrupted));
+    /// ```
     #[track_caller]
     pub fn wait_interruptible(self, interrupter: &Interrupter) -> (G, Result<(), WaitError>) {
         self.wait_with(WaitOptions::new().interrupter(interrupter))
@@ -518,6 +590,17 @@ impl<G: Guard + DerefMut, F: FnMut(&mut G::Target) -> bool> WaitWhile<'_, G, F> 
     ///
     /// # Errors, panics
     /// As [`wait_timeout`](Self::wait_timeout) and [`wait_interruptible`](Self::wait_interruptible).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitOptions, sync::{Condvar, StdGuard}};
+    /// use std::sync::Mutex;
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let wait = condvar.wait_while(guard, |n| *n == 0);
+    /// assert!(wait.wait_with(WaitOptions::new()).1.is_ok(), "the condition does not hold");
+    /// ```
     #[track_caller]
     pub fn wait_with(self, options: WaitOptions<'_>) -> (G, Result<(), WaitError>) {
         core::pin::pin!(self).wait_pinned(options)
@@ -527,6 +610,17 @@ impl<G: Guard + DerefMut, F: FnMut(&mut G::Target) -> bool> WaitWhile<'_, G, F> 
     ///
     /// # Errors, panics
     /// As [`wait_with`](Self::wait_with), and a panic if the future is done.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitOptions, sync::{Condvar, StdGuard}};
+    /// use std::{pin::pin, sync::Mutex};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1), Condvar::new());
+    /// let guard = StdGuard::lock(&mutex).unwrap();
+    /// let wait = pin!(condvar.wait_while(guard, |n| *n == 0));
+    /// assert!(wait.wait_pinned(WaitOptions::new()).1.is_ok());
+    /// ```
     #[track_caller]
     pub fn wait_pinned(mut self: Pin<&mut Self>, options: WaitOptions<'_>) -> (G, Result<(), WaitError>) {
         coop::assert_may_block(); // before the condition is looked at: always, or never

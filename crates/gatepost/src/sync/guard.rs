@@ -46,7 +46,43 @@ pub trait Guard: Sized {
     fn lock(mutex: Self::Mutex) -> Self;
 }
 
-/// A guard of a mutex that a task can lock without blocking its thread.
+/// A guard of a mutex that a task can lock without blocking its thread. With the feature `tokio`, the guards of Tokio's mutex
+/// are such.
+///
+/// # Examples
+/// A lock of a machine with one thread, where nobody holds it while a task is polled:
+/// ```
+/// use gatepost::sync::{AsyncGuard, Condvar, Guard};
+/// use std::cell::Cell;
+/// use std::future::{Ready, ready};
+///
+/// struct Held<'a>(&'a Cell<bool>);
+///
+/// impl<'a> Guard for Held<'a> {
+///     type Mutex = &'a Cell<bool>;
+///     type Relock = Ready<Self>;
+///
+///     fn unlock(self) -> &'a Cell<bool> {
+///         self.0.set(false);
+///         self.0
+///     }
+///
+///     fn lock(lock: &'a Cell<bool>) -> Self {
+///         assert!(!lock.replace(true));
+///         Held(lock)
+///     }
+/// }
+///
+/// impl AsyncGuard for Held<'_> {
+///     fn lock_async(lock: Self::Mutex) -> Ready<Self> {
+///         ready(Self::lock(lock))
+///     }
+/// }
+///
+/// let (lock, condvar) = (Cell::new(false), Condvar::new());
+/// let waits = async { condvar.wait(Held::lock(&lock)).await };
+/// # drop(waits);
+/// ```
 pub trait AsyncGuard: Guard<Relock: Future<Output = Self>> {
     /// Locks the mutex again. Dropping the future before it is done must leave the mutex unlocked.
     fn lock_async(mutex: Self::Mutex) -> Self::Relock;
@@ -106,9 +142,8 @@ mod of_std {
         /// use std::sync::Mutex;
         ///
         /// let mutex = Mutex::new(1);
-        /// *StdGuard::lock(&mutex)? += 1;
+        /// *StdGuard::lock(&mutex).unwrap() += 1;
         /// assert_eq!(*mutex.lock().unwrap(), 2);
-        /// # Ok::<(), Box<dyn std::error::Error + '_>>(())
         /// ```
         pub fn lock(mutex: &'a Mutex<T>) -> LockResult<Self> {
             match mutex.lock() {
@@ -135,6 +170,16 @@ mod of_std {
         }
 
         /// The guard of `std`.
+        ///
+        /// # Examples
+        /// ```
+        /// use gatepost::sync::StdGuard;
+        /// use std::sync::Mutex;
+        ///
+        /// let mutex = Mutex::new(1);
+        /// let guard = StdGuard::lock(&mutex).unwrap().into_inner();
+        /// assert_eq!(*guard, 1);
+        /// ```
         pub fn into_inner(self) -> MutexGuard<'a, T> {
             self.guard
         }
