@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod address;
 pub mod semaphore;
+pub mod sync;
 mod sys;
 mod wait;
 

@@ -58,6 +58,16 @@ pub(crate) enum Mutant {
     WakeNotPassedOn,
     /// Address: a permit is given back by handing it to nobody while somebody waits.
     HandoffUncounted,
+    /// Notify list: a ticket that was notified before its waiter came is queued all the same (G45).
+    ArrivalUnchecked,
+    /// Notify list: a ticket whose waiter has left swallows a notification.
+    VoidForgotten,
+    /// Notify list: a notified waiter that goes away does not pass its notification on.
+    NotificationLost,
+    /// Notify list: the fast path looks at `wait` before `notify`.
+    NotifySeenLast,
+    /// Condition variable: the mutex is unlocked before the ticket is taken.
+    TicketAfterUnlock,
 }
 
 /// Whether `mutant` is seeded in this thread.

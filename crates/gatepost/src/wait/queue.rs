@@ -106,6 +106,30 @@ impl Queue {
         });
     }
 
+    /// Moves all that is in `other`, which is empty afterwards, behind what is in this queue.
+    ///
+    /// # Safety
+    /// The caller holds the locks of both.
+    #[inline]
+    pub(crate) unsafe fn append(&self, other: &Self) {
+        // SAFETY: the locks' holder is alone with the ends.
+        let moved = other.ends.with_mut(|ends| unsafe { core::mem::replace(&mut *ends, Ends::EMPTY) });
+        let Some(first) = moved.front else { return };
+        self.ends.with_mut(|ends| {
+            // SAFETY: as in `push_back`; both nodes are linked.
+            unsafe {
+                match (*ends).back {
+                    Some(back) => {
+                        Node::set_next(back, Some(first));
+                        Node::set_prev(first, Some(back));
+                    }
+                    None => (*ends).front = Some(first),
+                }
+                (*ends).back = moved.back;
+            }
+        });
+    }
+
     /// Takes a node out, wherever it stands.
     ///
     /// # Safety
@@ -183,8 +207,23 @@ mod tests {
             let heir = Queue::new();
             // SAFETY: one thread.
             unsafe { heir.take_over(&queue) };
-            proptest::prop_assert_eq!(contents(&heir), Vec::from(model));
+            proptest::prop_assert_eq!(contents(&heir), Vec::from(model.clone()));
             proptest::prop_assert!(contents(&queue).is_empty());
+            // Behind what is there, and behind nothing.
+            if let Some((id, node)) = fresh.next() {
+                // SAFETY: one thread; the node is new and outlives the queue.
+                unsafe { queue.push_back(NonNull::from(node)) };
+                model.push_front(id);
+            }
+            for _ in 0..2 {
+                // SAFETY: one thread.
+                unsafe { queue.append(&heir) };
+                proptest::prop_assert_eq!(contents(&queue), Vec::from(model.clone()));
+                proptest::prop_assert!(contents(&heir).is_empty());
+                // SAFETY: one thread.
+                unsafe { heir.append(&queue) };
+                proptest::prop_assert_eq!(contents(&heir), Vec::from(model.clone()));
+            }
         }
     }
 }
