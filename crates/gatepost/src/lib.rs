@@ -5,6 +5,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(all(feature = "profile", not(all(test, any(loom, shuttle)))))]
+pub mod profile;
 pub mod semaphore;
 mod sys;
 mod wait;
@@ -17,3 +19,4 @@ pub use sys::platform;
 pub use wait::interrupt::Interrupter;
 #[cfg(feature = "std")]
 pub use wait::options::{WaitError, WaitOptions};
+pub use wait::reason::WaitReason;

@@ -20,6 +20,7 @@ use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::coop;
 use crate::wait::node::{self, Node, Phase};
+use crate::wait::timing;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -118,6 +119,9 @@ impl<H: Handle> Acquiring<H> {
         if outcome.is_pending() {
             // SAFETY: `New`, so the node is idle. It is pinned with `self`, and dropping `self` withdraws it.
             outcome = unsafe { semaphore.gate.enqueue(&self.node, cx.waker(), budget.is_ready()) };
+            if outcome.is_ready() {
+                timing::ended(&self.node);
+            }
         }
         if let Poll::Ready(result) = &outcome {
             if result.is_ok() {
@@ -135,6 +139,7 @@ impl<H: Handle> Acquiring<H> {
         // SAFETY: the owner, by `Pin<&mut Self>`; not `New` and not `Done`, so the node has joined.
         let outcome = unsafe { semaphore.gate.poll(&self.node, cx.waker()) };
         if outcome.is_ready() {
+            timing::ended(&self.node);
             coop::spend_if_any(cx);
         }
         outcome
@@ -256,6 +261,7 @@ impl<H: Handle> Acquiring<H> {
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant). Nobody looks at it again.
         if unsafe { semaphore.gate.cancel(&self.node, &mut panics) } {
             core::mem::forget(give_back);
+            timing::ended(&self.node);
             return panics.resume();
         }
         Self::abandon_slow(give_back, panics);
@@ -266,7 +272,9 @@ impl<H: Handle> Acquiring<H> {
     fn abandon_slow(give_back: GiveBack<'_, <H::Policy as sealed::Policy>::Gate>, mut panics: Panics) {
         // SAFETY: as in `abandon`.
         unsafe { give_back.gate.withdraw(give_back.node, node::CANCELLED, &mut panics) };
+        let node = give_back.node;
         panics.catch(|| drop(give_back));
+        timing::ended(node);
         panics.resume();
     }
 }
