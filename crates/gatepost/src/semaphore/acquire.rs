@@ -119,9 +119,6 @@ impl<H: Handle> Acquiring<H> {
         if outcome.is_pending() {
             // SAFETY: `New`, so the node is idle. It is pinned with `self`, and dropping `self` withdraws it.
             outcome = unsafe { semaphore.gate.enqueue(&self.node, cx.waker(), budget.is_ready()) };
-            if outcome.is_ready() {
-                timing::ended(&self.node);
-            }
         }
         if let Poll::Ready(result) = &outcome {
             if result.is_ok() {
@@ -139,7 +136,6 @@ impl<H: Handle> Acquiring<H> {
         // SAFETY: the owner, by `Pin<&mut Self>`; not `New` and not `Done`, so the node has joined.
         let outcome = unsafe { semaphore.gate.poll(&self.node, cx.waker()) };
         if outcome.is_ready() {
-            timing::ended(&self.node);
             coop::spend_if_any(cx);
         }
         outcome
@@ -424,8 +420,9 @@ macro_rules! face {
             /// # Examples
             /// See [`WaitOptions`].
             #[track_caller]
-            pub fn wait_with(self, options: WaitOptions<'_>) -> Result<$permit<$($permit_arguments)*>, WaitError> {
-                core::pin::pin!(self.0).wait(options).map($permit)
+            pub fn wait_with(mut self, options: WaitOptions<'_>) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                // SAFETY: it is not moved again, and dropped where it is. (`pin!` would copy it.)
+                unsafe { Pin::new_unchecked(&mut self.0) }.wait(options).map($permit)
             }
 
             /// As [`wait_with`](Self::wait_with), for a future that is pinned, and perhaps polled already: it keeps its

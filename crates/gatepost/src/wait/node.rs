@@ -93,9 +93,9 @@ pub struct Node {
     state: AtomicU32,
     phase: Cell<Phase>,
     reason: Cell<WaitReason>,
-    /// Which profiles the wait belongs in: see [`timing`](super::timing).
-    #[cfg(feature = "profile")]
-    timed: Cell<u8>,
+    /// Which profiles the wait belongs in: see [`timing`](super::timing). As wide as makes the four fields eight bytes, which
+    /// are written at once.
+    timed: Cell<u16>,
     need: usize,
     waker: UnsafeCell<MaybeUninit<Waker>>,
     links: UnsafeCell<MaybeUninit<Links>>,
@@ -117,7 +117,6 @@ impl Node {
                 state: AtomicU32::new(IDLE),
                 phase: Cell::new(Phase::New),
                 reason: Cell::new(WaitReason::Semaphore),
-                #[cfg(feature = "profile")]
                 timed: Cell::new(0),
                 need,
                 waker: UnsafeCell::new(MaybeUninit::uninit()),
@@ -161,18 +160,16 @@ impl Node {
     }
 
     /// Which profiles the wait belongs in. Owner, or holder of the lock of the queue that it is in.
-    #[cfg(feature = "profile")]
     #[inline(always)]
-    #[cfg_attr(all(test, any(loom, shuttle)), allow(dead_code))]
-    pub(super) fn timed(&self) -> u8 {
+    #[allow(dead_code)] // always 0 without the feature `profile`
+    pub(super) fn timed(&self) -> u16 {
         self.timed.get()
     }
 
     /// Owner only, while not linked.
-    #[cfg(feature = "profile")]
     #[inline(always)]
-    #[cfg_attr(all(test, any(loom, shuttle)), allow(dead_code))]
-    pub(super) fn set_timed(&self, timed: u8) {
+    #[allow(dead_code)] // always 0 without the feature `profile`
+    pub(super) fn set_timed(&self, timed: u16) {
         self.timed.set(timed);
     }
 

@@ -7,7 +7,7 @@ use crate::semaphore::error::AcquireError;
 use crate::semaphore::locked::LockWord;
 use crate::wait::batch::Panics;
 use crate::wait::node::{self, Node, State};
-use crate::wait::timing::Charge;
+use crate::wait::timing::{self, Charge};
 use core::ptr::NonNull;
 use core::task::{Poll, Waker};
 
@@ -63,7 +63,7 @@ impl Gate {
                 self.serve_and_wake(Hold::new(word), Intent::Serve, &mut panics);
                 panics.resume();
                 // SAFETY: passed on; it has joined.
-                unsafe { self.ask(node, waker) }
+                timing::answered(node, unsafe { self.ask(node, waker) })
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::semaphore::error::AcquireError;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{self, Node, State};
-use crate::wait::timing::Charge;
+use crate::wait::timing::{self, Charge};
 use core::ptr::NonNull;
 use core::task::{Poll, Waker};
 
@@ -50,7 +50,7 @@ impl Gate {
                 self.count_waiters(1);
                 if let Err(word) = self.unlock_if_none_fits(word) {
                     self.serve_and_wake(word);
-                    return Self::answer(node.state());
+                    return timing::answered(node, Self::answer(node.state()));
                 }
                 Poll::Pending
             }

@@ -162,6 +162,8 @@ impl Gate {
 
     /// C3, C4, and U for those who are left. Returns whether the semaphore is closed: if more fronts fit than one hold of
     /// the lock may serve, they have been served, and the closer must begin again.
+    #[cold]
+    #[inline(never)]
     pub(super) fn close_and_wake(&self, word: Word, panics: &mut Panics) -> bool {
         let mut batch = WakeBatch::new();
         let unlocked = self.serve(word, 0, Closing::Yes, &mut batch);

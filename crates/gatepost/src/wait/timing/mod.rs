@@ -7,7 +7,7 @@
 //!
 //! # Off
 //! A wait that begins while no profile is on costs one relaxed load, of the pointer to the table, when it joins the queue.
-//! Such a waiter is not timed; that is a byte in its node, which is all that the others look at. No clock is read. Nothing
+//! Such a waiter is not timed; that is a flag in its node, which is all that the others look at. No clock is read. Nothing
 //! here is on a path on which nobody waits.
 //!
 //! # Who may touch what
@@ -47,3 +47,15 @@ mod tests;
 pub(crate) use off::{Charge, Times, ended};
 #[cfg(all(feature = "profile", not(all(test, any(loom, shuttle)))))]
 pub(crate) use on::{Charge, Hooks, Times, ended, set_hooks};
+
+use super::node::Node;
+use core::task::Poll;
+
+/// Passes on what a waiter is told when it asks for its outcome: with an outcome its wait is over ([`ended`]).
+#[inline(always)]
+pub(crate) fn answered<T>(node: &Node, answer: Poll<T>) -> Poll<T> {
+    if answer.is_ready() {
+        ended(node);
+    }
+    answer
+}

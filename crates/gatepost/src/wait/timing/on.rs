@@ -62,12 +62,12 @@ use current::hooks;
 pub(crate) use current::set_hooks;
 
 /// `timed`: the wait belongs in the block profile.
-const BLOCK: u8 = 1;
+const BLOCK: u16 = 1;
 /// `timed`: the wait belongs in the mutex profile.
-const MUTEX: u8 = 2;
+const MUTEX: u16 = 2;
 
 /// G35.
-const fn profiles_of(reason: WaitReason) -> u8 {
+const fn profiles_of(reason: WaitReason) -> u16 {
     match reason {
         WaitReason::Semaphore | WaitReason::Mutex | WaitReason::RwLockRead | WaitReason::RwLockWrite => BLOCK | MUTEX,
         WaitReason::WaitGroup | WaitReason::Condvar => BLOCK,
