@@ -2,11 +2,12 @@
 //!
 //! Stacks are merged from their outermost function on. A function is a box as wide as the waiting below it; its callers are
 //! beneath it. Colours come from the names and mean nothing else, but that the profiles differ: warm for the block profile,
-//! cool for the mutex profile.
+//! cool for the mutex profile, and paler for the standard library.
 
 use super::Kind;
 use super::sample::Totals;
 use super::snapshot::Snapshot;
+use super::symbols::is_std;
 use super::text::{count, delay, percent};
 use std::collections::BTreeMap;
 use std::format;
@@ -132,27 +133,28 @@ fn label(name: &str, width: f64) -> Option<String> {
     if room < 3 {
         return None;
     }
-    let short = shortened(name);
-    if short.chars().count() <= room {
+    let parts = [shortened(name, 2), shortened(name, 1)];
+    if let Some(short) = parts.into_iter().find(|part| part.chars().count() <= room) {
         return Some(short.into());
     }
-    let mut cut: String = short.chars().take(room - 1).collect();
+    let mut cut: String = parts[1].chars().take(room - 1).collect();
     cut.push('…');
     Some(cut)
 }
 
-/// The last two parts of a path, generic arguments not looked into.
-fn shortened(name: &str) -> &str {
+/// The last parts of a path, closures not counted, and generic arguments not looked into.
+fn shortened(name: &str, parts: usize) -> &str {
     let mut depth = 0_usize;
-    let mut separators = 0;
+    let mut found = 0;
     for (at, character) in name.char_indices().rev() {
         match character {
             '>' | ')' | ']' | '}' => depth += 1,
             '<' | '(' | '[' | '{' => depth = depth.saturating_sub(1),
             ':' if depth == 0 && name[..at].ends_with(':') => {
-                separators += 1;
-                if separators == 2 {
-                    return &name[at + 1..];
+                let part = &name[at + 1..];
+                found += usize::from(!part.starts_with("{{"));
+                if found == parts {
+                    return part;
                 }
             }
             _ => {}
@@ -170,9 +172,10 @@ fn colour(kind: Kind, name: &str, depth: usize) -> String {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let (spread, light) = (hash >> 8 & 31, 66 + (hash >> 16) % 12);
+    let pale = if is_std(name) { 0.35 } else { 1.0 };
     match kind {
-        Kind::Block => format!("hsl({},88%,{light}%)", 16 + spread),
-        Kind::Mutex => format!("hsl({},62%,{light}%)", 172 + spread),
+        Kind::Block => format!("hsl({},{}%,{light}%)", 16 + spread, 88.0 * pale),
+        Kind::Mutex => format!("hsl({},{}%,{light}%)", 172 + spread, 62.0 * pale),
     }
 }
 
@@ -200,10 +203,12 @@ mod unit_tests {
         let name = "user::module::Type<a::B>::method";
         assert_eq!(label(name, 1000.0).as_deref(), Some(name));
         assert_eq!(label(name, 8.0 + 21.0 * CHARACTER).as_deref(), Some("Type<a::B>::method"));
-        assert_eq!(label(name, 8.0 + 5.5 * CHARACTER).as_deref(), Some("Type…"));
+        assert_eq!(label(name, 8.0 + 6.5 * CHARACTER).as_deref(), Some("method"));
+        assert_eq!(label(name, 8.0 + 5.5 * CHARACTER).as_deref(), Some("meth…"));
         assert_eq!(label(name, 8.0 + 2.5 * CHARACTER), None);
-        assert_eq!(shortened("<a::T as b::U>::f::{{closure}}"), "f::{{closure}}");
-        assert_eq!(shortened("f"), "f");
+        assert_eq!(shortened("<a::T as b::U>::f::{{closure}}", 1), "f::{{closure}}");
+        assert_eq!(shortened("a::b::f::{{closure}}::{{closure}}", 2), "b::f::{{closure}}::{{closure}}");
+        assert_eq!(shortened("f", 2), "f");
     }
 
     #[test]

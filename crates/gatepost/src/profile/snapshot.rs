@@ -143,7 +143,7 @@ impl Snapshot {
 
     /// All that was recorded, overflow included: how many waits, or waiters.
     pub fn count(&self) -> f64 {
-        self.all().map(Record::count).sum()
+        self.all().fold(0.0, |sum, record| sum + record.totals.count)
     }
 
     /// All that was recorded, overflow included: how much waiting.

@@ -69,6 +69,8 @@ fn unknown(address: usize) -> String {
 /// Leaves the frames of interest.
 fn trim(frames: &mut Vec<Frame>) {
     if let Some(end) = frames.iter().position(|frame| frame.name.contains("__rust_begin_short_backtrace")) {
+        // What calls the user's function there is a closure's `call_once`.
+        let end = frames[..end].iter().rposition(|frame| !is_std(&frame.name)).map_or(end, |last| last + 1);
         frames.truncate(end);
     }
     let ours = frames.iter().take_while(|frame| is_ours(&frame.name) || is_std(&frame.name)).count();
@@ -94,7 +96,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Whether a function is the standard library's, perhaps for a type of somebody else's.
-fn is_std(name: &str) -> bool {
+pub(super) fn is_std(name: &str) -> bool {
     let is_std = |path: &str| ["core", "std", "alloc"].into_iter().any(|krate| is_in(path, krate));
     match implementation(name) {
         Some((this, _)) => is_std(this),
@@ -155,6 +157,7 @@ mod tests {
                 "user::work",
                 "gatepost::semaphore::Semaphore::acquire",
                 "user::main",
+                "core::ops::function::FnOnce::call_once",
                 "std::sys::backtrace::__rust_begin_short_backtrace",
                 "std::rt::lang_start",
             ]),

@@ -41,7 +41,7 @@ mod off;
 #[cfg(all(feature = "profile", not(all(test, any(loom, shuttle)))))]
 mod on;
 #[cfg(all(test, feature = "profile", not(any(loom, shuttle))))]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(not(all(feature = "profile", not(all(test, any(loom, shuttle))))))]
 pub(crate) use off::{Charge, Times, ended};

@@ -233,7 +233,9 @@ fn g40_a_hundred_thousand_waiters_are_counted_as_that_many() {
     clock::advance_nanos(LATE); // the sum of the bases wraps around 2^64, many times
     set_hooks(Some(&BOTH));
     let mut waiters = Waiters::new();
-    (0..N).for_each(|_| drop(waiters.join(WaitReason::Mutex)));
+    for _ in 0..N {
+        waiters.join(WaitReason::Mutex);
+    }
     clock::advance_nanos(7);
     waiters.let_go(0, GRANTED);
     assert_eq!(charged(), [(1, 7 * N as u64)]);
