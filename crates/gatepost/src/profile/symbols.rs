@@ -4,6 +4,9 @@
 //! the library's own, so that it is the user's call; frames of the standard library in between, of `drop` above all, go
 //! with the library's. It ends where the standard library says that the user's code began
 //! (`__rust_begin_short_backtrace`), as in the backtraces of panics.
+//!
+//! Whose a function is, its file says, if the program has line tables: with those alone (`debug = "line-tables-only"`)
+//! names lack their paths. Without any debug information it is the name; functions that were inlined are then not seen.
 
 use super::snapshot::Frame;
 use std::collections::HashMap;
@@ -70,20 +73,57 @@ fn unknown(address: usize) -> String {
 fn trim(frames: &mut Vec<Frame>) {
     if let Some(end) = frames.iter().position(|frame| frame.name.contains("__rust_begin_short_backtrace")) {
         // What calls the user's function there is a closure's `call_once`.
-        let end = frames[..end].iter().rposition(|frame| !is_std(&frame.name)).map_or(end, |last| last + 1);
+        let end = frames[..end].iter().rposition(|frame| owner(frame) != Owner::Standard).map_or(end, |last| last + 1);
         frames.truncate(end);
     }
-    let ours = frames.iter().take_while(|frame| is_ours(&frame.name) || is_std(&frame.name)).count();
-    // Nothing but the library and the standard library: the latter is what called, a destructor of a thread-local, say.
-    let begin = if ours < frames.len() {
-        ours
-    } else {
-        frames.iter().rposition(|frame| is_ours(&frame.name)).map_or(0, |last| last + 1)
+    let owners: Vec<Owner> = frames.iter().map(owner).collect();
+    // Before the library there is what walks the stack.
+    let Some(first) = owners.iter().position(|owner| *owner == Owner::Library) else { return };
+    let begin = match owners[first..].iter().position(|owner| *owner == Owner::Other) {
+        Some(ours) => first + ours,
+        // Nobody but the standard library has called: for a destructor of a thread-local, say.
+        None => owners.iter().rposition(|owner| *owner == Owner::Library).map_or(0, |last| last + 1),
     };
     if begin < frames.len() {
         frames.drain(..begin);
     }
 }
+
+/// Whose a function is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Library,
+    Standard,
+    Other,
+}
+
+fn owner(frame: &Frame) -> Owner {
+    let (ours, standard) = match &frame.file {
+        Some(file) if OUR_FILES.is_some() => {
+            let file = file.replace('\\', "/");
+            let standard = ["/library/core/src/", "/library/std/src/", "/library/alloc/src/"];
+            (
+                OUR_FILES.is_some_and(|ours| file.contains(&ours.replace('\\', "/"))),
+                standard.into_iter().any(|folder| file.contains(folder)),
+            )
+        }
+        _ => (is_ours(&frame.name), is_std(&frame.name)),
+    };
+    if ours {
+        Owner::Library
+    } else if standard {
+        Owner::Standard
+    } else {
+        Owner::Other
+    }
+}
+
+/// The folder of this library's sources, as the compiler was told; `None` if that does not distinguish it.
+const OUR_FILES: Option<&str> = {
+    let (folder, _) = file!().split_at(file!().len() - "profile/symbols.rs".len());
+    // A package that is compiled in its own folder has just `src/`.
+    if folder.len() > "gatepost/src/".len() { Some(folder) } else { None }
+};
 
 /// Whether a function is this library's own.
 fn is_ours(name: &str) -> bool {
@@ -91,7 +131,7 @@ fn is_ours(name: &str) -> bool {
         Some((this, of)) => {
             is_in(of, "gatepost") || is_in(this, "gatepost") && (is_std(of) || is_in(of, "futures_core"))
         }
-        None => is_in(name, "gatepost") || name.starts_with("backtrace::"),
+        None => is_in(name, "gatepost"),
     }
 }
 
@@ -163,6 +203,24 @@ mod tests {
             ]),
             ["user::work", "gatepost::semaphore::Semaphore::acquire", "user::main"],
         );
+    }
+
+    #[test]
+    fn a_file_says_whose_a_function_is() {
+        let frame =
+            |name: &str, file: &str| Frame { address: 1, name: name.into(), file: Some(file.into()), line: None };
+        let here = file!();
+        let mut frames = vec![
+            frame("trace", "/registry/backtrace-0.3.76/src/backtrace/libunwind.rs"),
+            frame("capture", &std::format!("/home/{here}")),
+            frame("call_once", "/rustc/0123/library/core/src/ops/function.rs"),
+            frame("wait", here),
+            frame("<gatepost::Semaphore as user::Limiter>::limit", "/home/user/src/main.rs"),
+            frame("wait", here),
+        ];
+        trim(&mut frames);
+        assert_eq!(frames.len(), 2);
+        assert_eq!(frames[0].file(), Some("/home/user/src/main.rs"));
     }
 
     #[test]
