@@ -10,6 +10,8 @@
 //! | [`thread`] | a thread that waits for its node's outcome: spin, park, deadline, interrupt |
 //! | [`options`] | how long a thread waits, and why it stopped |
 //! | [`lock`] | a small lock for the queues that have none in a word of their own |
+//! | [`reason`] | what a waiter waits for, in a word |
+//! | [`timing`] | the hook of the contention profiles: who waited for how long, and whose release ended it |
 //! | [`coop`] | what the feature `tokio` adds |
 //!
 //! # The rules of the house
@@ -35,5 +37,7 @@ pub(crate) mod options;
 #[cfg(feature = "std")]
 pub(crate) mod parker;
 pub(crate) mod queue;
+pub(crate) mod reason;
 #[cfg(feature = "std")]
 pub(crate) mod thread;
+pub(crate) mod timing;

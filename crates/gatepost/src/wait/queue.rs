@@ -7,9 +7,14 @@
 //! **Q1.** `front` is `None` iff `back` is; the front's `prev` and the back's `next` are `None`.
 //! **Q2.** A node is in at most one queue, once; between `push_back` and `remove` it is alive and does not move.
 //!
-//! Every operation is O(1), touches at most the node and its two neighbours, and needs the lock of whoever owns the queue.
+//! Every operation is O(1), touches at most the node, its two neighbours and the front, and needs the lock of whoever owns
+//! the queue.
+//!
+//! With the feature `profile` the front carries what its queue's waiters have in common ([`timing`](super::timing)), and
+//! hands it on when another becomes the front.
 
 use super::node::Node;
+use super::timing::Times;
 use crate::sys::cell::UnsafeCell;
 use crate::sys::const_fn;
 use core::ptr::NonNull;
@@ -64,9 +69,13 @@ impl Queue {
                 Node::init_links(node, back, None);
                 match back {
                     Some(back) => Node::set_next(back, Some(node)),
-                    None => (*ends).front = Some(node),
+                    None => {
+                        (*ends).front = Some(node);
+                        Times::hand_on(None, node);
+                    }
                 }
                 (*ends).back = Some(node);
+                Times::join(node, (*ends).front.unwrap_or(node));
             }
         });
     }
@@ -87,6 +96,8 @@ impl Queue {
                     None => (*ends).back = Some(node),
                 }
                 (*ends).front = Some(node);
+                Times::hand_on(front, node);
+                Times::join(node, node);
             }
         });
     }
@@ -140,9 +151,15 @@ impl Queue {
             // SAFETY: as in `push_back`; the neighbours of a linked node are linked, hence alive (Q2).
             unsafe {
                 let (prev, next) = (Node::prev(node), Node::next(node));
+                Times::leave(node, (*ends).front.unwrap_or(node));
                 match prev {
                     Some(prev) => Node::set_next(prev, next),
-                    None => (*ends).front = next,
+                    None => {
+                        (*ends).front = next;
+                        if let Some(next) = next {
+                            Times::hand_on(Some(node), next);
+                        }
+                    }
                 }
                 match next {
                     Some(next) => Node::set_prev(next, prev),
