@@ -1,5 +1,6 @@
 //! The loops of the cases.
 
+pub mod addresses;
 pub mod cancel;
 pub mod deadline;
 pub mod handoff;

@@ -163,7 +163,7 @@ impl<'a, W: Word> Address<'a, W> {
     pub(super) unsafe fn join(self, waiter: NonNull<Waiter>, may_take: bool) -> Option<bool> {
         let early = mutant::is(Mutant::LookBeforeAnnounce).then(|| self.try_take());
         let locked = self.table.lock(self.key());
-        locked.announce(); // A1
+        locked.announce(W::PROTOCOL); // A1
         if !may_take && self.count() > 0 {
             locked.renounce();
             return None;

@@ -26,17 +26,18 @@
 //!
 //! **B-I3 (the look without a lock).** A releaser that sees `waiting` 0 in a bucket, and afterwards that its address belongs
 //! to that bucket still, has missed nobody who was linked, or announced, before its look began. Let `w` have been in that
-//! bucket then. It left by being taken out, which is somebody's service, or by B2; 0 was then read from B4 or later, whose
-//! Release makes B3 visible to the second look, and the address belongs elsewhere: a bucket does not become an address's
-//! own again.
+//! bucket then. It left by being taken out, which is somebody's service, or by B2; 0 was then read from B4, or from what a
+//! later holder of the lock wrote, who had B3 before it. Each of these is a Release (at least), which makes B3 visible to the
+//! second look, and the address belongs elsewhere: a bucket does not become an address's own again.
 //!
 //! # Cost
-//! 64 bytes for a bucket, each on a line of its own, and about eight addresses in it. To find an address is a search of a tree of
-//! about eight; its price does not grow with the number of addresses (a test counts the steps).
+//! 64 bytes for a bucket, each on a line of its own, and about three addresses in it. To find an address is a search of a tree of
+//! about three; its price does not grow with the number of addresses (a test counts the steps). Fewer in each would cost
+//! more buckets, more would cost more lines that are in no cache: with 10^4 addresses and more those are the price.
 
 use super::treap::Treap;
-use super::waiter::{Link, Waiter};
-use crate::sys::atomic::{AtomicU32, AtomicUsize, Relaxed, SeqCst};
+use super::waiter::{Link, Protocol, Waiter};
+use crate::sys::atomic::{AtomicU32, AtomicUsize, Relaxed, Release, SeqCst};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::mutant::{self, Mutant};
 use crate::sys::{checked_fence, const_fn};
@@ -50,7 +51,7 @@ use segments::Segments;
 pub(super) const BASE: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 64 };
 /// A bucket with so many addresses is a reason to split one.
 #[cfg(feature = "alloc")]
-pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 12 };
+pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 4 };
 
 /// Who waits at which address. See the [module's documentation](super) for what it is for.
 ///
@@ -59,7 +60,7 @@ pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else 
 /// in one table must be released in the same one.
 ///
 /// # Cost
-/// 4 KiB, and 64 bytes more for about eight addresses at which somebody waits at one time, on 64-bit machines with `alloc`.
+/// 4 KiB, and 64 bytes more for about three addresses at which somebody waits at one time, on 64-bit machines with `alloc`.
 /// It grows in steps of one bucket, and keeps what it has grown to. Without `alloc` it does not grow: looking for an address
 /// then takes time in proportion to the logarithm of their number.
 ///
@@ -116,21 +117,29 @@ impl Locked<'_> {
         self.bucket.treap.with_mut(|treap| f(unsafe { &mut *treap }))
     }
 
-    fn change_waiting(&self, change: i32) {
-        let waiting = self.bucket.waiting.load(Relaxed).wrapping_add_signed(change);
-        // ORDERING: SeqCst, the two-location protocol of `raw`: what comes before the look at the word.
-        self.bucket.waiting.store(waiting, SeqCst);
+    /// A1: one more waits here, or is about to. Who releases a `RawSema` from now on comes and looks; who releases a `Sema`
+    /// learns of it from the word's bit, and does not look here.
+    #[inline]
+    pub(super) fn announce(&self, protocol: Protocol) {
+        let waiting = self.bucket.waiting.load(Relaxed).wrapping_add(1);
+        match protocol {
+            Protocol::Raw => {
+                // ORDERING: SeqCst, the two-location protocol of `serve`: what comes before the look at the word.
+                self.bucket.waiting.store(waiting, SeqCst);
+                checked_fence();
+            }
+            // ORDERING: Release, as in `renounce`. On x86-64 that is no RMW.
+            Protocol::Bit => self.bucket.waiting.store(waiting, Release),
+        }
     }
 
-    /// One more waits here, or is about to: who releases from now on comes and looks. (A1 of the protocol in `raw`.)
-    pub(super) fn announce(&self) {
-        self.change_waiting(1);
-        checked_fence();
-    }
-
-    /// It does not wait after all.
+    /// It waits no more, or does not wait after all.
+    #[inline]
     pub(super) fn renounce(&self) {
-        self.change_waiting(-1);
+        let waiting = self.bucket.waiting.load(Relaxed).wrapping_sub(1);
+        // ORDERING: Release pairs with the look of `may_wait`: who reads a 0 that was written after B4 sees B3 (B-I3). To be
+        // seen late costs a releaser a look in vain, and nobody a wake-up.
+        self.bucket.waiting.store(waiting, Release);
     }
 
     /// The first who waits at `key`.
@@ -173,13 +182,19 @@ impl Locked<'_> {
     }
 }
 
-/// Spreads addresses, which are multiples of four, over 32 bits.
+/// Spreads addresses, which are multiples of four, over 32 bits, of which the lower ones choose the bucket.
+///
+/// One multiplication by the golden ratio is not enough: words side by side are an arithmetic progression, which it maps to
+/// another, and in some of the sizes to which the table grows that one comes back to the same few buckets (160,000 words
+/// side by side were found in buckets of 20, with most of the others empty). So what the first one has spread over the upper
+/// half is folded into the lower half, and spread once more.
 #[cfg(not(all(test, any(loom, shuttle))))]
 #[inline]
 pub(super) fn hash(key: usize) -> usize {
-    // The golden ratio, of which the upper half of the product is taken: its lower bits depend on all of the address.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let once = (key as u64 >> 2).wrapping_mul(GOLDEN);
     #[allow(clippy::cast_possible_truncation)] // 32 bits
-    let hash = ((key as u64 >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+    let hash = ((once ^ (once >> 32)).wrapping_mul(GOLDEN) >> 32) as usize;
     hash
 }
 
@@ -242,13 +257,16 @@ impl SemaTable {
     /// Locks the bucket to which `key` belongs.
     pub(super) fn lock(&self, key: usize) -> Locked<'_> {
         let hash = hash(key);
+        let mut size = self.size();
         loop {
-            let at = owner(hash, self.size());
+            let at = owner(hash, size);
             let bucket = self.bucket(at);
             let held = bucket.lock.lock();
-            if owner(hash, self.size()) == at || mutant::is(Mutant::StaleBucket) {
+            let now = self.size();
+            if now == size || owner(hash, now) == at || mutant::is(Mutant::StaleBucket) {
                 return Locked { bucket, _held: held }; // B-I1
             }
+            size = now;
         }
     }
 
@@ -256,17 +274,19 @@ impl SemaTable {
     #[inline]
     pub(super) fn may_wait(&self, key: usize) -> bool {
         let hash = hash(key);
-        let mut at = owner(hash, self.size());
+        let mut size = self.size();
         loop {
-            // ORDERING: SeqCst, the two-location protocol of `raw`; and with the Release half of B4 for the look below.
+            let at = owner(hash, size);
+            // ORDERING: SeqCst, the two-location protocol of `serve`; and with the Release half of B4 for the look below.
             if self.bucket(at).waiting.load(SeqCst) != 0 {
                 return true;
             }
-            let now = owner(hash, self.size());
-            if now == at || mutant::is(Mutant::SplitUnseen) {
+            let now = self.size();
+            // Of the same size it is the same bucket; of another, it may be.
+            if now == size || owner(hash, now) == at || mutant::is(Mutant::SplitUnseen) {
                 return false;
             }
-            at = now;
+            size = now;
         }
     }
 
