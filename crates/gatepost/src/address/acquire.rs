@@ -206,7 +206,7 @@ impl<'a, W: Word> Acquire<'a, W> {
         match self.leave(outcome, panics) {
             node::GRANTED => node::GRANTED,
             // Nothing is there: if it was woken, somebody was faster, and nobody needs to be woken in its place.
-            _ if !self.address.try_take() => outcome,
+            _ if mutant::is(Mutant::WakeNotPassedOn) || !self.address.try_take() => outcome,
             _ => self.keep(),
         }
     }
@@ -217,7 +217,7 @@ impl<'a, W: Word> Acquire<'a, W> {
         let mut panics = Panics::new();
         let state = self.leave(node::CANCELLED, &mut panics);
         panics.catch(|| match state {
-            node::GRANTED => drop(self.address.release(1)),
+            node::GRANTED if !mutant::is(Mutant::GrantLost) => drop(self.address.release(1)),
             node::NOTIFIED if !mutant::is(Mutant::WakeNotPassedOn) => drop(self.address.serve(1, Give::Wake)),
             _ => {}
         });

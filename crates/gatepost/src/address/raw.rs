@@ -7,7 +7,7 @@
 
 use super::serve::Address;
 use super::{RawSema, SemaTable};
-use crate::sys::atomic::AtomicU32 as Word;
+use crate::sys::atomic::explored::AtomicU32 as Word;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 

@@ -37,7 +37,8 @@
 
 use super::treap::Treap;
 use super::waiter::{Link, Protocol, Waiter};
-use crate::sys::atomic::{AtomicU32, AtomicUsize, Relaxed, Release, SeqCst};
+use crate::sys::atomic::explored::{AtomicU32, AtomicUsize};
+use crate::sys::atomic::{Relaxed, Release, SeqCst};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::mutant::{self, Mutant};
 use crate::sys::{checked_fence, const_fn};
@@ -295,6 +296,31 @@ impl SemaTable {
     pub(super) fn buckets(&self) -> usize {
         self.size()
     }
+
+    /// Walks the whole table: everybody is where they belong and counted there (A-I2, B-I2). Returns how many wait.
+    #[cfg(all(test, feature = "alloc"))]
+    pub(super) fn check(&self) -> u32 {
+        let size = self.size();
+        let check = |at| {
+            let bucket = self.bucket(at);
+            let locked = Locked { bucket, _held: bucket.lock.lock() };
+            let (mut waiting, mut heads) = (0, 0);
+            locked.treap(|treap| {
+                // SAFETY: the lock is held.
+                unsafe {
+                    treap.for_each(|key, waiters| {
+                        assert_eq!(owner(hash(key), size), at, "B-I1: an address in a bucket that is not its own");
+                        waiting += u32::try_from(waiters.count()).expect("they are counted in 32 bits");
+                        heads += 1;
+                    });
+                }
+                assert_eq!(treap.heads(), heads, "as many addresses as the treap says");
+            });
+            assert_eq!(bucket.waiting.load(Relaxed), waiting, "B-I2: each waiter is counted, and nobody else");
+            waiting
+        };
+        (0..size).map(check).sum()
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -316,7 +342,8 @@ impl SemaTable {
                 unsafe { (*old).split(&mut *new, |key| owner(hash(key), size + 1) == size) }
             })
         });
-        new.waiting.store(moved, Relaxed); // published by B3
+        let counted = if mutant::is(Mutant::MovedUncounted) { 0 } else { moved };
+        new.waiting.store(counted, Relaxed); // published by B3
         if mutant::is(Mutant::SplitOutOfOrder) {
             // ORDERING: SeqCst as below.
             old.waiting.store(old.waiting.load(Relaxed) - moved, SeqCst);
