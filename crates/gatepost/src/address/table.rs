@@ -179,7 +179,7 @@ impl Locked<'_> {
     /// Waiters at `key`.
     pub(super) fn len(&self, key: usize) -> u32 {
         // SAFETY: the lock is held; a front is a head.
-        self.front(key).map_or(0, |front| unsafe { Waiter::place(front, |place| place.len) })
+        self.front(key).map_or(0, |front| unsafe { Waiter::group(front, |group| group.len) })
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`interrupt`] | ending another thread's wait |
 //! | [`thread`] | a thread that waits for its node's outcome: spin, park, deadline, interrupt |
 //! | [`options`] | how long a thread waits, and why it stopped |
+//! | [`tree`] | a search tree of nodes that lie elsewhere |
 //! | [`lock`] | a small lock for the queues that have none in a word of their own |
 //! | [`reason`] | what a waiter waits for, in a word |
 //! | [`timing`] | the hook of the contention profiles: who waited for how long, and whose release ended it |
@@ -41,3 +42,4 @@ pub(crate) mod reason;
 #[cfg(feature = "std")]
 pub(crate) mod thread;
 pub(crate) mod timing;
+pub(crate) mod tree;

@@ -1,8 +1,8 @@
 //! The table grows, and nobody is lost or slowed down by it.
 
 use crate::address::table::{BASE, hash};
-use crate::address::treap::steps;
 use crate::address::{Acquire, RawSema, Sema, SemaTable};
+use crate::wait::tree::steps;
 use std::boxed::Box;
 use std::future::Future;
 use std::pin::Pin;
