@@ -85,6 +85,8 @@ pub use raw::{semacquire, semacquire_lifo, semacquire_with};
 pub use raw::{semrelease, semrelease_n, semtryacquire};
 pub use sema::{RawSema, Sema};
 pub use table::SemaTable;
+#[cfg(feature = "alloc")]
+pub use table::WaitingAt;
 pub use word::Word;
 
 /// After a hand-off to a thread that slept: it may have the processor (G29).

@@ -281,6 +281,7 @@ impl<'a, W: Word> Address<'a, W> {
     unsafe fn tell(self, locked: &Locked<'_>, front: NonNull<Waiter>, outcome: State, batch: &mut WakeBatch) {
         // SAFETY: linked, hence alive and with its waker. The word is alive: A-I4.
         unsafe {
+            Waiter::group(front, |group| batch.charge.decide(&group.list, Waiter::node_of(front), outcome));
             self.unlink(locked, front, front);
             if mutant::is(Mutant::WakerTakenLate) {
                 Node::publish(Waiter::node_of(front), outcome);

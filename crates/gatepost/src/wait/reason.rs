@@ -8,7 +8,7 @@
 /// | reason | block profile | mutex profile |
 /// |---|:-:|:-:|
 /// | `Semaphore`, `Mutex`, `RwLockRead`, `RwLockWrite` | yes | yes |
-/// | `WaitGroup`, `Condvar` | yes | no: nobody holds what is waited for |
+/// | `Wakeup`, `WaitGroup`, `Condvar` | yes | no: nobody holds what is waited for |
 /// | `Internal` | no | no |
 ///
 /// # Examples
@@ -22,6 +22,8 @@ pub enum WaitReason {
     /// A permit of a semaphore that limits a resource.
     #[default]
     Semaphore = 0, // zero, so that a new node is zeros
+    /// A wake-up: what a semaphore of four bytes says by itself.
+    Wakeup,
     /// A mutex.
     Mutex,
     /// A read-write lock, to read.
@@ -40,6 +42,7 @@ impl core::fmt::Display for WaitReason {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Semaphore => "semaphore",
+            Self::Wakeup => "wake-up",
             Self::Mutex => "mutex",
             Self::RwLockRead => "read lock",
             Self::RwLockWrite => "write lock",

@@ -251,7 +251,7 @@ impl<N: Branch> Tree<N> {
             let (above, is_left) = N::place(y, |place| (place.parent, place.left == Some(x)));
             let b = N::place(x, |place| {
                 place.parent = above;
-                core::mem::replace(if is_left { &mut place.right } else { &mut place.left }, Some(y))
+                if is_left { &mut place.right } else { &mut place.left }.replace(y)
             });
             N::place(y, |place| {
                 place.parent = Some(x);

@@ -70,7 +70,7 @@ const MUTEX: u16 = 2;
 const fn profiles_of(reason: WaitReason) -> u16 {
     match reason {
         WaitReason::Semaphore | WaitReason::Mutex | WaitReason::RwLockRead | WaitReason::RwLockWrite => BLOCK | MUTEX,
-        WaitReason::WaitGroup | WaitReason::Condvar => BLOCK,
+        WaitReason::Wakeup | WaitReason::WaitGroup | WaitReason::Condvar => BLOCK,
         WaitReason::Internal => 0,
     }
 }
