@@ -41,11 +41,10 @@ fn take(world: &World) {
             }
             way => {
                 let mut task = Box::pin(ticket.notified());
-                if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-                    if way == 4 {
-                        let _ = task.as_mut().wait_pinned(expired);
-                    } // or dropped
-                }
+                let pending = task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+                if pending && way == 4 {
+                    let _ = task.as_mut().wait_pinned(expired);
+                } // or dropped
             }
         }
         thread::yield_now();
