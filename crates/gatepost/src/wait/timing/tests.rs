@@ -277,7 +277,7 @@ proptest::proptest! {
                 4 => {
                     let heir = Queue::new();
                     // SAFETY: one thread.
-                    unsafe { heir.take_over(&waiters.queue) };
+                    unsafe { heir.append(&waiters.queue) };
                     waiters.queue = heir;
                 }
                 5 if len > 0 => {
