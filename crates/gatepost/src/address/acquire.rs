@@ -305,12 +305,14 @@ impl<W: Word> Acquire<'_, W> {
         coop::assert_may_block();
         let this = self.into_ref().get_ref();
         assert!(this.node().phase() != Phase::Done, "{DONE}");
-        if this.node().phase() == Phase::Waiting || !this.address.try_take() {
+        let ended = if this.node().phase() == Phase::Waiting || !this.address.try_take() {
             // SAFETY: the owner, by `Pin<&mut Self>`; pinned with `self`, and dropping `self` takes it out.
-            unsafe { thread::wait(this, options) }?;
-        }
-        this.finish();
-        Ok(())
+            unsafe { thread::wait(this, options) }
+        } else {
+            Ok(())
+        };
+        this.finish(); // also if it gave up before it had joined
+        ended
     }
 
     /// Blocks this thread until it has the permit. Threads and tasks wait in one queue.
