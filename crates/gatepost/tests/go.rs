@@ -45,5 +45,8 @@ mod pointer;
 mod storms;
 #[path = "go/table.rs"]
 mod table;
+#[cfg(feature = "std")]
+#[path = "go/users.rs"]
+mod users;
 #[path = "go/wakers.rs"]
 mod wakers;
