@@ -1,8 +1,9 @@
 //! Go's mutex at work: what its two modes are for.
 //!
-//! Some threads take it for a moment, over and over; one takes it for longer, with pauses between. In normal mode those who run pass
-//! those who were woken: most is done, and somebody may wait long. In starvation mode the mutex is handed over to whoever has
-//! waited for a millisecond: less is done, and nobody waits much longer than that.
+//! One thread keeps it for a hundred microseconds, over and over; another comes by for a moment now and then. In normal mode
+//! whoever runs passes whoever was woken: the first does the most, and the other may wait long. In starvation mode the mutex is
+//! handed over to whoever has waited for a millisecond: nobody waits much longer than that. (Longer than the system lets it
+//! wait for a processor, that is: it takes two that are free to see it well.)
 //!
 //! `cargo run --release --example go_mutex [seconds]`
 
@@ -19,6 +20,12 @@ struct Seen {
     acquisitions: u64,
     longest: Duration,
 }
+
+/// Who takes it, for how long, and pauses for how long.
+const TIMES: [(&str, Duration, Duration); 2] = [
+    ("keeps it  ", Duration::from_micros(100), Duration::ZERO),
+    ("comes by  ", Duration::from_micros(1), Duration::from_micros(100)),
+];
 
 fn work(time: Duration) {
     let begin = Instant::now();
@@ -51,11 +58,9 @@ fn show<const PATIENCE_NS: u64>(mode: &str, time: Duration) {
     let (mutex, stop) = (Mutex::<PATIENCE_NS>::new(), AtomicBool::new(false));
     let (mutex, stop) = (&mutex, &stop);
     let seen: Vec<Seen> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|i| {
-                let pauses = if i == 0 { Duration::from_micros(100) } else { Duration::ZERO };
-                scope.spawn(move || takes(mutex, stop, Duration::from_micros(20), pauses))
-            })
+        let threads: Vec<_> = TIMES
+            .map(|(_, keeps, pauses)| scope.spawn(move || takes(mutex, stop, keeps, pauses)))
+            .into_iter()
             .collect();
         let begin = Instant::now();
         while begin.elapsed() < time {
@@ -65,12 +70,9 @@ fn show<const PATIENCE_NS: u64>(mode: &str, time: Duration) {
         threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
     });
     println!("{mode}:");
-    for (i, Seen { acquisitions, longest }) in seen.iter().enumerate() {
-        let kind = if i == 0 { "with pauses" } else { "without" };
-        println!("  thread {i} ({kind:>11}): {acquisitions:>7} acquisitions, longest wait {longest:?}");
+    for ((name, ..), Seen { acquisitions, longest }) in TIMES.iter().zip(seen) {
+        println!("  {name}: {acquisitions:>6} acquisitions, longest wait {:>6} µs", longest.as_micros());
     }
-    let total: u64 = seen.iter().map(|seen| seen.acquisitions).sum();
-    println!("  in all                : {total:>7}");
 }
 
 fn main() {

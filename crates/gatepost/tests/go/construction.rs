@@ -78,7 +78,7 @@ fn debug_shows_the_count_and_not_the_word() {
     drop(task);
     assert!(!sema.has_waiters());
     assert!(format!("{:?}", sema.acquire()).starts_with("Acquire { phase: New"));
-    assert_eq!(format!("{:?}", SemaTable::new()), "SemaTable { buckets: 64, .. }");
+    assert!(format!("{:?}", SemaTable::new()).starts_with("SemaTable { buckets: "));
 }
 
 /// Any `AtomicU32`, bit for bit: it may be looked at, and written, by other means.

@@ -1,6 +1,5 @@
 //! One test for both words of four bytes, and for both kinds of table.
 
-use crate::common::thread::until;
 use gatepost::address::{self, Acquire, RawSema, Sema, SemaTable};
 use std::fmt::Debug;
 use std::panic::RefUnwindSafe;
@@ -162,9 +161,10 @@ impl<W: Word> Gate<W> {
     }
 
     /// Gives way until `n` wait. (They are counted under the lock of their bucket, so they have joined.)
+    #[cfg(feature = "std")]
     #[track_caller]
     pub(crate) fn until_waiting(self, n: usize) {
-        until("as many waiters as expected", || self.waiters() == n);
+        crate::common::thread::until("as many waiters as expected", || self.waiters() == n);
     }
 }
 
