@@ -20,6 +20,7 @@
 //! | `table` | the buckets, and how they become more |
 //! | `treap` | the addresses of a bucket, each with its waiters |
 //! | `acquire` | acquisitions as futures, for tasks and threads |
+//! | `detached` | something to be done when a permit comes, and the pool of such waiters |
 //!
 //! # Examples
 //! A lock of four bytes, in the shape in which Go's was first written (Mullender and Cox, "Semaphores in Plan 9"): a count
@@ -60,6 +61,8 @@
 //! ```
 
 mod acquire;
+#[cfg(feature = "std")]
+mod detached;
 mod raw;
 mod sema;
 mod serve;
@@ -71,6 +74,8 @@ mod waiter;
 mod word;
 
 pub use acquire::Acquire;
+#[cfg(feature = "std")]
+pub use detached::semacquire_then;
 #[cfg(feature = "std")]
 pub use raw::{semacquire, semacquire_lifo, semacquire_with};
 pub use raw::{semrelease, semrelease_n, semtryacquire};

@@ -122,6 +122,11 @@ impl<'a, W: Word> Address<'a, W> {
         Self { word, table, protocol: PhantomData }
     }
 
+    #[cfg(feature = "std")]
+    pub(super) fn word(self) -> NonNull<AtomicU32> {
+        self.word
+    }
+
     #[inline(always)]
     pub(super) fn key(self) -> usize {
         self.word.as_ptr().addr()
