@@ -36,7 +36,9 @@ const DONE: &str = "an acquisition was polled, or waited for, after it was done"
 /// that was with [`wait_pinned`](Self::wait_pinned). Nothing is asked for before the first poll.
 ///
 /// # Cancel safety
-/// Dropping it leaves the queue. No permit and no wake-up is lost: what it had been given goes to whoever is next.
+/// Dropping it leaves the queue. No permit and no wake-up is lost: what it had been given goes to whoever is next. One that is
+/// *forgotten* ([`core::mem::forget`]) while it waits keeps its place at the address for as long as its table lives, and a
+/// wake-up that comes to it there is lost: also one for a word that comes to the same address later.
 ///
 /// # Fairness
 /// First come, first woken ([`lifo`](Self::lifo): last come, first woken); whoever is woken competes with whoever runs, and
@@ -202,6 +204,7 @@ impl<'a, W: Word> Acquire<'a, W> {
     }
 
     /// X for a wait that gives up: what is there wins.
+    #[cfg(feature = "std")]
     fn give_up(&self, outcome: State, panics: &mut Panics) -> State {
         match self.leave(outcome, panics) {
             node::GRANTED => node::GRANTED,
