@@ -108,13 +108,14 @@ unsafe fn add(word: NonNull<AtomicU32>, n: u32, unit: u32) -> u32 {
 #[track_caller]
 unsafe fn add_slow(word: NonNull<AtomicU32>, n: u32, unit: u32, mut value: u32) -> u32 {
     loop {
-        let sum = n.checked_mul(unit).and_then(|n| value.checked_add(n)).unwrap_or_else(|| {
+        // Not in a closure: the panic is the caller's.
+        let Some(sum) = n.checked_mul(unit).and_then(|n| value.checked_add(n)) else {
             panic!(
                 "a semaphore of four bytes counts to {} and not beyond: {n} were to be added to {}",
                 u32::MAX / unit,
                 value / unit
             )
-        });
+        };
         // ORDERING: as in `add`.
         // SAFETY: by the caller's promise; a failed CAS has released nothing.
         match unsafe { word.as_ref() }.compare_exchange(value, sum, SeqCst, Relaxed) {
