@@ -201,11 +201,11 @@ pub(super) fn hash(key: usize) -> usize {
     hash
 }
 
-/// Under a model checker: the position of the word in the checks' array of words, which is aligned to 256 bytes. (An
+/// Under a model checker: the position of the word in the checks' array of words, which is aligned to 1024 bytes. (An
 /// address of the heap would differ from execution to execution.)
 #[cfg(all(test, any(loom, shuttle)))]
 pub(super) fn hash(key: usize) -> usize {
-    (key % 256) / size_of::<AtomicU32>()
+    (key % 1024) / size_of::<AtomicU32>()
 }
 
 /// The bucket, of `size`, to which a hash belongs.
