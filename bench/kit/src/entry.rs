@@ -100,7 +100,8 @@ impl Entry {
 
     /// What a peer can do that tasks wait for at many addresses.
     pub fn addresses<S: Tasks + Deposit>(self) -> Self {
-        let futures = ["A1", "A2", "A3"].into_iter().fold(self, |entry, case| entry.with(case, addresses::futures::<S>));
+        let futures =
+            ["A1", "A2", "A3"].into_iter().fold(self, |entry, case| entry.with(case, addresses::futures::<S>));
         futures.with("A4", addresses::beside::<S>)
     }
 

@@ -90,9 +90,8 @@ pub fn entry<W: FourBytes>(version: &str) -> Entry {
 /// Its other forms: released by `release_handoff`; and waited for by tasks and by threads where others are polled by hand.
 pub fn forms<W: FourBytes>(version: &str) -> [Entry; 3] {
     let form = |name: &str| Entry::new(format!("{} {name}", W::NAME), Kind::Ours, version);
-    let tasks = ["A1", "A2", "A3"].into_iter().fold(form("tasks"), |entry, case| {
-        entry.with(case, addresses::tasks::<Four<W>>)
-    });
+    let tasks =
+        ["A1", "A2", "A3"].into_iter().fold(form("tasks"), |entry, case| entry.with(case, addresses::tasks::<Four<W>>));
     [
         form("handoff")
             .tasks_and_deposits::<Four<W, true>>()
