@@ -36,13 +36,16 @@ fn fast_paths_cost_what_the_design_says() {
     println!("nothing is counted here: stepping needs Linux on x86-64");
 }
 
-/// Of a 64-bit processor, without what the spans of the feature `tracing` add.
-#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+/// Of a 64-bit processor, without what the spans of the feature `tracing` and the times of `profile` add.
+#[cfg(all(target_pointer_width = "64", not(any(feature = "tracing", feature = "profile"))))]
 #[test]
 fn sizes_are_those_in_the_documentation() {
     use gatepost::SemaphorePermit;
     assert_eq!(size_of::<Semaphore>(), 32);
     assert_eq!(size_of::<Acquire<'_>>(), 56);
+    assert_eq!(size_of::<gatepost::address::Sema>(), 4);
+    assert_eq!(size_of::<gatepost::address::RawSema>(), 4);
+    assert!(size_of::<gatepost::address::Acquire<'_>>() <= 144);
     assert_eq!(size_of::<SemaphorePermit<'_>>(), 16);
     assert_eq!(size_of::<Option<SemaphorePermit<'_>>>(), 16);
     #[cfg(feature = "alloc")]
@@ -139,6 +142,40 @@ fn owned_forms_allocate_nothing() {
     });
 }
 
+/// The first hundred make the table grow, which allocates.
+#[test]
+fn g34_tasks_at_addresses_allocate_nothing() {
+    use gatepost::address::Sema;
+    let semas: Vec<Sema> = (0..100).map(|_| Sema::new(0)).collect();
+    let mut futures: Vec<_> = semas.iter().map(|sema| Box::pin(sema.acquire())).collect();
+    allocates_nothing("a hundred addresses, half of them left, the others served", || {
+        for (sema, future) in semas.iter().zip(&mut futures) {
+            future.set(sema.acquire());
+            assert!(poll(future.as_mut()).is_pending());
+        }
+        for (sema, future) in semas.iter().zip(&mut futures).step_by(2) {
+            future.set(sema.acquire()); // drops the one that waits
+        }
+        for (sema, future) in semas.iter().zip(&mut futures).skip(1).step_by(2) {
+            sema.release();
+            assert!(poll(future.as_mut()).is_ready());
+        }
+    });
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn g34_detached_waiters_that_have_waited_before_allocate_nothing() {
+    use gatepost::address::Sema;
+    static SEMA: Sema = Sema::new(0);
+    allocates_nothing("as many as a thread keeps", || {
+        for _ in 0..100 {
+            SEMA.acquire_then(|| ());
+        }
+        SEMA.release_n(100);
+    });
+}
+
 /// Where a thread sleeps in the kernel and not on a mutex of the standard library, which may allocate.
 #[cfg(all(feature = "std", target_os = "linux"))]
 #[test]
@@ -164,6 +201,10 @@ fn threads_that_have_blocked_before_allocate_nothing() {
         assert!(acquire.wait_pinned(WaitOptions::new().deadline(soon())).is_err());
     });
     drop(held);
+    let sema = gatepost::address::Sema::new(0);
+    allocates_nothing("a wait at an address that times out", || {
+        assert!(sema.acquire().wait_deadline(soon()).is_err());
+    });
 
     // Two threads hand one permit to and fro, so that each blocks, and is woken by the other.
     let (ping, pong) = (Semaphore::new(0), Semaphore::new(0));

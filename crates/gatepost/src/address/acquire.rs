@@ -14,6 +14,8 @@ use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::coop;
 use crate::wait::node::{self, Node, Phase, State};
+use crate::wait::reason::WaitReason;
+use crate::wait::timing::{self, Charge};
 use core::fmt;
 use core::pin::Pin;
 use core::ptr::NonNull;
@@ -88,6 +90,23 @@ impl<'a, W: Word> Acquire<'a, W> {
         self
     }
 
+    /// Says what this is a wait for: for whoever [looks](super::SemaTable::waiting) at a program that hangs, and for the profiles of the feature
+    /// `profile`, in which a wait for a lock also counts against whoever held it. Without it, it is a wait for a
+    /// [wake-up](WaitReason::Wakeup).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitReason, address::Sema};
+    ///
+    /// let sema = Sema::new(1);
+    /// sema.acquire().reason(WaitReason::Mutex).wait();
+    /// ```
+    #[inline]
+    pub fn reason(self, reason: WaitReason) -> Self {
+        self.waiter.node.set_reason(reason);
+        self
+    }
+
     #[inline(always)]
     fn node(&self) -> &Node {
         &self.waiter.node
@@ -107,6 +126,7 @@ impl<'a, W: Word> Acquire<'a, W> {
     /// The permit is the caller's from here on.
     #[inline(always)]
     fn finish(&self) {
+        timing::ended(self.node());
         self.node().set_phase(Phase::Done);
     }
 
@@ -117,6 +137,7 @@ impl<'a, W: Word> Acquire<'a, W> {
         // SAFETY: idle, hence the owner's; it has no waker.
         unsafe { self.node().put_waker(waker) };
         self.node().set_phase(Phase::Waiting);
+        self.node().begin_wait();
         // SAFETY: the node is idle and has a waker; it is pinned with `self`, and dropping `self` takes it out.
         let joined = unsafe { self.address.join(self.waiter(), may_take) };
         if joined == Some(true) {
@@ -190,6 +211,7 @@ impl<'a, W: Word> Acquire<'a, W> {
             return state;
         }
         let front = locked.front(self.address.key()).expect("this one waits there (A-I2)");
+        Charge::stamp(self.node());
         // SAFETY: the lock is held, and this one is linked: its waker is there, and it is alive.
         let waker = unsafe {
             self.address.unlink(&locked, front, self.waiter());
@@ -202,11 +224,12 @@ impl<'a, W: Word> Acquire<'a, W> {
     }
 
     /// X for a wait that gives up: what is there wins.
+    #[cfg(feature = "std")]
     fn give_up(&self, outcome: State, panics: &mut Panics) -> State {
         match self.leave(outcome, panics) {
             node::GRANTED => node::GRANTED,
             // Nothing is there: if it was woken, somebody was faster, and nobody needs to be woken in its place.
-            _ if !self.address.try_take() => outcome,
+            _ if mutant::is(Mutant::WakeNotPassedOn) || !self.address.try_take() => outcome,
             _ => self.keep(),
         }
     }
@@ -217,10 +240,11 @@ impl<'a, W: Word> Acquire<'a, W> {
         let mut panics = Panics::new();
         let state = self.leave(node::CANCELLED, &mut panics);
         panics.catch(|| match state {
-            node::GRANTED => drop(self.address.release(1)),
+            node::GRANTED if !mutant::is(Mutant::GrantLost) => drop(self.address.release(1)),
             node::NOTIFIED if !mutant::is(Mutant::WakeNotPassedOn) => drop(self.address.serve(1, Give::Wake)),
             _ => {}
         });
+        timing::ended(self.node());
         panics.resume();
     }
 }

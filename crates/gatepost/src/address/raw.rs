@@ -7,7 +7,7 @@
 
 use super::serve::Address;
 use super::{RawSema, SemaTable};
-use crate::sys::atomic::AtomicU32 as Word;
+use crate::sys::atomic::explored::AtomicU32 as Word;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 
@@ -20,7 +20,7 @@ use {
 /// # Safety
 /// That of the public functions.
 #[inline(always)]
-unsafe fn at(addr: *const AtomicU32) -> Address<'static, RawSema> {
+pub(super) unsafe fn at(addr: *const AtomicU32) -> Address<'static, RawSema> {
     debug_assert!(!addr.is_null() && addr.is_aligned(), "a semaphore is a word of four bytes, aligned to four");
     // SAFETY: by the caller's promise it points to a word. In the library's unit tests the same word, wrapped.
     let word = unsafe { NonNull::new_unchecked(addr.cast_mut()) }.cast::<Word>();
@@ -67,8 +67,11 @@ pub unsafe fn semacquire(addr: *const AtomicU32) {
 
 /// The same, waiting before all others and not behind them: for whoever has waited already, and was woken for nothing.
 ///
-/// # Safety, panics
+/// # Safety
 /// As for [`semacquire`].
+///
+/// # Panics
+/// As [`semacquire`].
 #[cfg(feature = "std")]
 #[track_caller]
 pub unsafe fn semacquire_lifo(addr: *const AtomicU32) {
@@ -81,8 +84,11 @@ pub unsafe fn semacquire_lifo(addr: *const AtomicU32) {
 /// # Errors
 /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: nothing was taken.
 ///
-/// # Safety, panics
+/// # Safety
 /// As for [`semacquire`].
+///
+/// # Panics
+/// As [`semacquire`].
 #[cfg(feature = "std")]
 #[track_caller]
 pub unsafe fn semacquire_with(addr: *const AtomicU32, options: WaitOptions<'_>) -> Result<(), WaitError> {
@@ -125,8 +131,11 @@ pub unsafe fn semrelease(addr: *const AtomicU32, handoff: bool) {
 /// Adds `n` to `*addr`, atomically, and wakes up to `n` of those who wait for it. Returns the count that this made. (Plan 9's
 /// `semrelease`.)
 ///
-/// # Safety, panics
+/// # Safety
 /// As for [`semrelease`].
+///
+/// # Panics
+/// As [`semrelease`].
 #[inline]
 #[track_caller]
 pub unsafe fn semrelease_n(addr: *const AtomicU32, n: u32) -> u32 {

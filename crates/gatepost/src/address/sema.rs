@@ -5,7 +5,8 @@ use super::serve::Address;
 use super::table::SemaTable;
 use super::word::sealed::Word as _;
 use super::word::{ONE, WAITS};
-use crate::sys::atomic::{Acquire as AcquireOrdering, AtomicU32};
+use crate::sys::atomic::Acquire as AcquireOrdering;
+use crate::sys::atomic::explored::AtomicU32;
 use crate::sys::const_fn;
 use core::fmt;
 

@@ -37,11 +37,14 @@
 
 use super::treap::Treap;
 use super::waiter::{Link, Protocol, Waiter};
-use crate::sys::atomic::{AtomicU32, AtomicUsize, Relaxed, Release, SeqCst};
+use crate::sys::atomic::explored::{AtomicU32, AtomicUsize};
+use crate::sys::atomic::{Relaxed, Release, SeqCst};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::mutant::{self, Mutant};
 use crate::sys::{checked_fence, const_fn};
 use crate::wait::lock::{Held, Lock};
+#[cfg(feature = "alloc")]
+use crate::wait::reason::WaitReason;
 use core::ptr::NonNull;
 
 #[cfg(feature = "alloc")]
@@ -178,7 +181,7 @@ impl Locked<'_> {
     /// Waiters at `key`.
     pub(super) fn len(&self, key: usize) -> u32 {
         // SAFETY: the lock is held; a front is a head.
-        self.front(key).map_or(0, |front| unsafe { Waiter::place(front, |place| place.len) })
+        self.front(key).map_or(0, |front| unsafe { Waiter::group(front, |group| group.len) })
     }
 }
 
@@ -295,6 +298,31 @@ impl SemaTable {
     pub(super) fn buckets(&self) -> usize {
         self.size()
     }
+
+    /// Walks the whole table: everybody is where they belong and counted there (A-I2, B-I2). Returns how many wait.
+    #[cfg(all(test, feature = "alloc"))]
+    pub(super) fn check(&self) -> u32 {
+        let size = self.size();
+        let check = |at| {
+            let bucket = self.bucket(at);
+            let locked = Locked { bucket, _held: bucket.lock.lock() };
+            let (mut waiting, mut heads) = (0, 0);
+            locked.treap(|treap| {
+                // SAFETY: the lock is held.
+                unsafe {
+                    treap.for_each(|key, waiters| {
+                        assert_eq!(owner(hash(key), size), at, "B-I1: an address in a bucket that is not its own");
+                        waiting += u32::try_from(waiters.count()).expect("they are counted in 32 bits");
+                        heads += 1;
+                    });
+                }
+                assert_eq!(treap.heads(), heads, "as many addresses as the treap says");
+            });
+            assert_eq!(bucket.waiting.load(Relaxed), waiting, "B-I2: each waiter is counted, and nobody else");
+            waiting
+        };
+        (0..size).map(check).sum()
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -316,7 +344,8 @@ impl SemaTable {
                 unsafe { (*old).split(&mut *new, |key| owner(hash(key), size + 1) == size) }
             })
         });
-        new.waiting.store(moved, Relaxed); // published by B3
+        let counted = if mutant::is(Mutant::MovedUncounted) { 0 } else { moved };
+        new.waiting.store(counted, Relaxed); // published by B3
         if mutant::is(Mutant::SplitOutOfOrder) {
             // ORDERING: SeqCst as below.
             old.waiting.store(old.waiting.load(Relaxed) - moved, SeqCst);
@@ -329,28 +358,65 @@ impl SemaTable {
         }
     }
 
-    /// Everybody who waits: addresses, and for each the reasons of its waiters in their order. A snapshot, bucket by
-    /// bucket: for diagnostics.
+    /// Everybody who waits, by address: a snapshot, bucket by bucket, to find out why a program does not go on (G54).
     ///
     /// # Cost
     /// Each bucket is locked while its waiters are copied.
-    pub(super) fn snapshot<T>(&self, of: impl Fn(&Waiter) -> T) -> alloc::vec::Vec<(usize, alloc::vec::Vec<T>)> {
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitReason, address::{Sema, SemaTable}};
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
+    ///
+    /// let (table, sema) = (SemaTable::new(), Sema::new(0));
+    /// let mut lock = pin!(sema.acquire_in(&table).reason(WaitReason::Mutex));
+    /// assert!(lock.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    ///
+    /// let waiting = table.waiting();
+    /// assert_eq!(waiting[0].address, std::ptr::from_ref(&sema).addr());
+    /// assert_eq!(waiting[0].reasons, [WaitReason::Mutex]);
+    /// ```
+    pub fn waiting(&self) -> alloc::vec::Vec<WaitingAt> {
         let mut all = alloc::vec::Vec::new();
         let mut at = 0;
         while at < self.size() {
             let bucket = self.bucket(at);
+            let room = bucket.waiting.load(Relaxed) as usize;
+            // What is copied into is allocated before the lock: an allocator may wait at an address itself.
+            let mut copied = alloc::vec::Vec::with_capacity(room);
             let locked = Locked { bucket, _held: bucket.lock.lock() };
-            // Copied under the lock, which allocates: an allocator that waits at an address would meet itself.
             locked.treap(|treap| {
                 // SAFETY: the lock is held; those in the lists are linked, hence alive.
                 unsafe {
-                    treap.for_each(|key, waiters| all.push((key, waiters.map(|waiter| of(waiter.as_ref())).collect())));
+                    treap.for_each(|key, waiters| {
+                        for waiter in waiters {
+                            if copied.len() < copied.capacity() {
+                                copied.push((key, waiter.as_ref().node.reason()));
+                            }
+                        }
+                    });
                 }
             });
+            drop(locked);
+            for here in copied.chunk_by(|a, b| a.0 == b.0) {
+                let reasons = here.iter().map(|&(_, reason)| reason).collect();
+                all.push(WaitingAt { address: here[0].0, reasons });
+            }
             at += 1;
         }
         all
     }
+}
+
+/// Who waits at an address: see [`SemaTable::waiting`].
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingAt {
+    /// The address of the word.
+    pub address: usize,
+    /// What its waiters wait for, first come first.
+    pub reasons: alloc::vec::Vec<WaitReason>,
 }
 
 impl Default for SemaTable {

@@ -1,14 +1,16 @@
 //! One waiter at an address: a node of the wait engine, and a place in a tree.
 //!
 //! # Who may touch what
-//! The node as its own head says. `place` is written when the waiter becomes the *head* of its address: the first of those
-//! who wait there, which stands in the tree for all of them. From then on it is the holder's of the bucket's lock, until the
-//! waiter is no head any more; those behind a head have none. `order` and `protocol` are the owner's while not linked, and
+//! The node as its own head says. `place` and `group` are written when the waiter becomes the *head* of its address: the first of those
+//! who wait there, which stands in the tree for all of them. From then on they are the holder's of the bucket's lock, until the
+//! waiter is no head any more; those behind a head have neither. `order` and `protocol` are the owner's while not linked, and
 //! read only while linked; `ahead` is the owner's.
 
 use crate::sys::cell::UnsafeCell;
 use crate::wait::node::Node;
 use crate::wait::queue::Queue;
+use crate::wait::reason::WaitReason;
+use crate::wait::tree::{Branch, Place};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -33,18 +35,12 @@ pub enum Protocol {
     Raw,
 }
 
-/// A head's place in the tree, and the list of those who wait at its address.
-pub(super) struct Place {
-    pub(super) key: usize,
-    /// Odd, random: the tree is a heap on it.
-    pub(super) ticket: u32,
-    /// Waiters in `list`.
-    pub(super) len: u32,
-    pub(super) parent: Link,
-    pub(super) left: Link,
-    pub(super) right: Link,
+/// What a head has for all who wait at its address.
+pub(super) struct Group {
     /// All who wait here, this head first.
     pub(super) list: Queue,
+    /// Waiters in `list`.
+    pub(super) len: u32,
 }
 
 /// See the module head. `repr(C)`, the node first: a list links nodes, and what it finds are waiters.
@@ -56,7 +52,8 @@ pub(super) struct Waiter {
     pub(super) protocol: Protocol,
     /// How many waited at the address when it joined.
     pub(super) ahead: Cell<u32>,
-    place: UnsafeCell<MaybeUninit<Place>>,
+    place: UnsafeCell<MaybeUninit<Place<Self, usize>>>,
+    group: UnsafeCell<MaybeUninit<Group>>,
 }
 
 // SAFETY: the module head: each field is touched by one party at a time, or constant while shared.
@@ -67,12 +64,15 @@ unsafe impl Sync for Waiter {}
 impl Waiter {
     #[inline(always)]
     pub(super) fn new(protocol: Protocol) -> Self {
+        let node = Node::new(1);
+        node.set_reason(WaitReason::Wakeup);
         Self {
-            node: Node::new(1),
+            node,
             order: Order::Fifo,
             protocol,
             ahead: Cell::new(0),
             place: UnsafeCell::new(MaybeUninit::uninit()),
+            group: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
 
@@ -89,24 +89,51 @@ impl Waiter {
         node.cast() // with the provenance of the whole waiter, since it was made from one
     }
 
-    /// Gives the waiter a place.
+    /// Makes the waiter a head for those of `group`.
     ///
     /// # Safety
     /// The caller holds the lock of the bucket, and the waiter is alive and no head.
-    pub(super) unsafe fn put_place(waiter: NonNull<Self>, place: Place) {
-        // SAFETY: by the caller's promise nobody else looks at the place.
-        unsafe { waiter.as_ref() }.place.with_mut(|at| unsafe {
+    pub(super) unsafe fn put_group(waiter: NonNull<Self>, group: Group) {
+        // SAFETY: by the caller's promise nobody else looks at it.
+        unsafe { waiter.as_ref() }.group.with_mut(|at| unsafe {
+            (*at).write(group);
+        });
+    }
+
+    /// Looks at, or changes, what a head has of its group.
+    ///
+    /// # Safety
+    /// The caller holds the lock of the bucket in which the waiter is a head, and `f` does not look at the same group.
+    #[inline(always)]
+    pub(super) unsafe fn group<R>(head: NonNull<Self>, f: impl FnOnce(&mut Group) -> R) -> R {
+        // SAFETY: a linked waiter is alive; a head has a group, which is the lock's holder's.
+        unsafe { head.as_ref() }.group.with_mut(|at| f(unsafe { (*at).assume_init_mut() }))
+    }
+
+    /// The address at which a head waits.
+    ///
+    /// # Safety
+    /// As for [`group`](Self::group).
+    pub(super) unsafe fn key(head: NonNull<Self>) -> usize {
+        // SAFETY: passed on.
+        unsafe { Self::place(head, |place| place.key) }
+    }
+}
+
+// SAFETY: both are about the field `place`.
+unsafe impl Branch for Waiter {
+    type Key = usize;
+
+    unsafe fn put_place(head: NonNull<Self>, place: Place<Self, usize>) {
+        // SAFETY: the lock is held and the waiter no head yet, so nobody else looks at the place.
+        unsafe { head.as_ref() }.place.with_mut(|at| unsafe {
             (*at).write(place);
         });
     }
 
-    /// Looks at, or changes, a head's place.
-    ///
-    /// # Safety
-    /// The caller holds the lock of the bucket in which the waiter is a head, and `f` does not look at the same place.
     #[inline(always)]
-    pub(super) unsafe fn place<R>(head: NonNull<Self>, f: impl FnOnce(&mut Place) -> R) -> R {
-        // SAFETY: a linked waiter is alive; a head has a place, which is the lock's holder's.
+    unsafe fn place<R>(head: NonNull<Self>, f: impl FnOnce(&mut Place<Self, usize>) -> R) -> R {
+        // SAFETY: a head is alive and has a place, which is the lock's holder's.
         unsafe { head.as_ref() }.place.with_mut(|at| f(unsafe { (*at).assume_init_mut() }))
     }
 }

@@ -10,7 +10,8 @@
 
 use super::table::SemaTable;
 use super::waiter::Protocol;
-use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, SeqCst};
+use crate::sys::atomic::explored::AtomicU32;
+use crate::sys::atomic::{AcqRel, Acquire, Relaxed, SeqCst};
 use crate::sys::checked_fence;
 use crate::sys::mutant::{self, Mutant};
 use core::ptr::NonNull;

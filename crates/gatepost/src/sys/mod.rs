@@ -45,7 +45,9 @@ pub mod platform;
 #[inline(always)]
 pub(crate) fn checked_fence() {
     #[cfg(all(test, loom))]
-    loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    if !mutant::is(mutant::Mutant::FenceMissing) {
+        loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 /// One turn of a spin loop.

@@ -1,6 +1,7 @@
 //! The operations and what each may cost.
 
 use super::ruler::{self, Counts, measured};
+use gatepost::address::{RawSema, Sema};
 use gatepost::{Acquire, Semaphore};
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
@@ -102,6 +103,24 @@ static ROWS: &[Row] = &[
     row("blocking_acquire, granted as it parks", 2 + 2, UNBOUNDED),
     #[cfg(feature = "std")]
     row("release that serves a thread before it parks", 2 + 1, UNBOUNDED),
+    // The semaphores of four bytes.
+    row("Sema: try_acquire, release", 2, FEW),
+    row("Sema: acquire().poll, release", 2, FEW),
+    row("RawSema: try_acquire, release", 2, FEW),
+    row("Sema: release_n(8)", 1, FEW),
+    row("Sema: release_handoff to nobody", 1, FEW),
+    row("Sema: try_acquire of none", 0, FEW),
+    // The bucket's lock and its end, the bit; what says that somebody waits, once to join and once to be taken out.
+    row("Sema: poll that joins the queue", 2 + 1 + 1, UNBOUNDED),
+    row("Sema: release that wakes one, the last", 1 + 2 + 1 + 1, UNBOUNDED),
+    row("Sema: poll of a woken future", 1, FEW),
+    row("Sema: drop of a queued future", 2 + 1 + 1, UNBOUNDED),
+    row("RawSema: poll that joins the queue", 2 + 1, UNBOUNDED),
+    row("RawSema: release that wakes one", 1 + 2 + 1, UNBOUNDED),
+    #[cfg(feature = "std")]
+    row("Sema: blocking_acquire, release", 2, FEW),
+    #[cfg(feature = "std")]
+    row("Sema: acquire_then of what is there, release", 2, UNBOUNDED),
 ];
 
 /// Has `operation` measured as the row of that name.
@@ -155,6 +174,7 @@ fn be_measured() {
         the_ruler_itself();
         nobody_waits();
         somebody_waits();
+        four_bytes();
         #[cfg(feature = "alloc")]
         owned();
         #[cfg(feature = "std")]
@@ -298,6 +318,56 @@ fn somebody_waits() {
     assert_eq!(semaphore.num_waiters(), 33);
     measure("release that serves 33", || semaphore.add_permits(33));
     assert_eq!(semaphore.num_waiters(), 0);
+}
+
+fn four_bytes() {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let sema = black_box(Sema::new(8));
+    assert!(measure("Sema: try_acquire, release", || {
+        let taken = sema.try_acquire();
+        sema.release();
+        taken
+    }));
+    measure("Sema: acquire().poll, release", || {
+        assert!(pin!(sema.acquire()).poll(cx).is_ready());
+        sema.release();
+    });
+    let raw = black_box(RawSema::new(8));
+    assert!(measure("RawSema: try_acquire, release", || {
+        let taken = raw.try_acquire();
+        raw.release();
+        taken
+    }));
+    measure("Sema: release_n(8)", || sema.release_n(8));
+    measure("Sema: release_handoff to nobody", || sema.release_handoff());
+    let none = black_box(Sema::new(0));
+    assert!(!measure("Sema: try_acquire of none", || none.try_acquire()));
+
+    let mut waiting = Box::pin(none.acquire());
+    measure("Sema: poll that joins the queue", || assert!(waiting.as_mut().poll(cx).is_pending()));
+    measure("Sema: release that wakes one, the last", || none.release());
+    measure("Sema: poll of a woken future", || assert!(waiting.as_mut().poll(cx).is_ready()));
+    let mut queued = ManuallyDrop::new(none.acquire());
+    // SAFETY: it stays in place until it is dropped, below.
+    assert!(unsafe { Pin::new_unchecked(&mut *queued) }.poll(cx).is_pending());
+    // SAFETY: dropped once.
+    measure("Sema: drop of a queued future", || unsafe { ManuallyDrop::drop(&mut queued) });
+
+    let none = black_box(RawSema::new(0));
+    let mut waiting = Box::pin(none.acquire());
+    measure("RawSema: poll that joins the queue", || assert!(waiting.as_mut().poll(cx).is_pending()));
+    measure("RawSema: release that wakes one", || none.release());
+    assert!(waiting.as_mut().poll(cx).is_ready());
+
+    #[cfg(feature = "std")]
+    {
+        static SEMA: Sema = Sema::new(1);
+        measure("Sema: blocking_acquire, release", || {
+            sema.blocking_acquire();
+            sema.release();
+        });
+        measure("Sema: acquire_then of what is there, release", || SEMA.acquire_then(|| SEMA.release()));
+    }
 }
 
 #[cfg(feature = "alloc")]

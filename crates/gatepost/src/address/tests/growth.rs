@@ -1,8 +1,8 @@
 //! The table grows, and nobody is lost or slowed down by it.
 
 use crate::address::table::{BASE, hash};
-use crate::address::treap::steps;
 use crate::address::{Acquire, RawSema, Sema, SemaTable};
+use crate::wait::tree::steps;
 use std::boxed::Box;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,15 +37,15 @@ fn g26_with_many_addresses_each_operation_costs_what_it_costs_with_few() {
     assert!(large_size > 160_001 / 16, "the table has grown: {large_size}");
     assert!(large_size < 160_001 / 2, "but not without measure: {large_size}");
     assert!(small_size > BASE);
-    assert!(large_join < small_join * 1.2 && large_serve < small_serve * 1.2, "{large_join} {large_serve}");
-    assert!(large_join < 8.0 && large_serve < 8.0, "steps of a search: {large_join} {large_serve}");
+    assert!(large_join < small_join * 1.5 && large_serve < small_serve * 1.5, "{large_join} {large_serve}");
+    assert!(large_join < 6.0 && large_serve < 6.0, "steps of a search: {large_join} {large_serve}");
 }
 
 #[test]
 #[ignore = "a million addresses: half a gigabyte"]
 fn g26_with_a_million_addresses_too() {
     let (size, join, serve) = storm(1_000_001);
-    assert!(size > 1_000_001 / 16 && join < 8.0 && serve < 8.0, "{size} {join} {serve}");
+    assert!(size > 1_000_001 / 16 && join < 6.0 && serve < 6.0, "{size} {join} {serve}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The treap of a bucket, after each operation.
 
-use crate::address::treap::{Treap, steps};
-use crate::address::waiter::{Link, Order, Protocol, Waiter};
+use crate::address::treap::Treap;
+use crate::address::waiter::{Order, Protocol, Waiter};
 use crate::wait::node::Node;
+use crate::wait::tree::{Branch, steps};
 use proptest::prelude::*;
 use std::boxed::Box;
 use std::collections::{BTreeMap, VecDeque};
@@ -56,9 +57,8 @@ impl Both {
 
     /// G22: everything that holds after each operation.
     fn check(&self) {
-        let mut found = Vec::new();
-        self.walk(self.treap.root(), None, &mut found);
-        let keys = found;
+        // SAFETY: one thread.
+        let keys = unsafe { self.treap.tree().checked() };
         assert!(keys.iter().eq(self.model.keys()), "a search tree of the addresses, each once: {keys:?}");
         assert_eq!(self.treap.heads() as usize, self.model.len());
         for (key, list) in &self.model {
@@ -74,31 +74,14 @@ impl Both {
             let expected: Vec<_> = list.iter().map(|&number| self.waiter(number)).collect();
             assert_eq!(waiters, expected, "the waiters of {key}, in their order");
             // SAFETY: one thread; it is the head.
-            let len = unsafe { Waiter::place(waiters[0], |place| place.len) };
+            let len = unsafe { Waiter::group(waiters[0], |group| group.len) };
             assert_eq!(len as usize, list.len());
         }
     }
 
-    /// In order; returns the ticket of `at`.
-    fn walk(&self, at: Link, parent: Link, found: &mut Vec<usize>) -> Option<u32> {
-        let head = at?;
-        // SAFETY: one thread; it is in the tree.
-        let (key, ticket, above, left, right) =
-            unsafe { Waiter::place(head, |place| (place.key, place.ticket, place.parent, place.left, place.right)) };
-        assert_eq!(above, parent, "a child names its parent");
-        assert_eq!(ticket % 2, 1, "a ticket is odd, never 0");
-        let below_left = self.walk(left, at, found);
-        found.push(key);
-        let below_right = self.walk(right, at, found);
-        for below in [below_left, below_right].into_iter().flatten() {
-            assert!(ticket <= below, "a heap of the tickets");
-        }
-        Some(ticket)
-    }
-
     fn ticket_of(&self, key: usize) -> u32 {
         // SAFETY: one thread; there is a head.
-        unsafe { Waiter::place(self.treap.find(key).unwrap(), |place| place.ticket) }
+        unsafe { Waiter::place(self.treap.find(key).unwrap(), |place| place.ticket()) }
     }
 }
 
