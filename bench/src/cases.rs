@@ -1,6 +1,6 @@
 //! The cases, their parameters and their metrics. The loops are in the kit.
 
-use gatepost_bench_kit::cases::limits;
+use gatepost_bench_kit::cases::{limits, profiles};
 use gatepost_bench_kit::result::{Better, Metric, Parameters, Value};
 
 /// A case.
@@ -216,6 +216,18 @@ static CASES: &[Case] = &[
         window_ms: 40.0,
         windows: 2.7,
         grid: &[("others", Values::Counts(&[1000, 100_000])), ("at", Values::Words(&["one", "many"]))],
+    },
+    Case {
+        id: "A5",
+        title: "a wait by hand, with contention profiles off and on",
+        metrics: &[NS],
+        notes: &[
+            "one future joins, is served, and takes its permit; block, mutex, both: every wait is recorded; sampled: what adds \
+             up to 10 µs, and every hundredth; without the feature `profile` of the suite they are not there",
+        ],
+        window_ms: 40.0,
+        windows: 1.35,
+        grid: &[("profile", Values::Words(profiles::PROFILES))],
     },
     Case {
         id: "L1",

@@ -85,6 +85,7 @@ pub fn entry<W: FourBytes>(version: &str) -> Entry {
         .threads_and_deposits::<Four<W>>()
         .only(&["U1", "U2", "U4", "C2", "C6", "C7 running", "C7 parked", "C7 tasks"])
         .addresses::<Four<W>>()
+        .profiled::<Four<W>>()
 }
 
 /// Its other forms: released by `release_handoff`; and waited for by tasks and by threads where others are polled by hand.
