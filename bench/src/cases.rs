@@ -1,6 +1,6 @@
 //! The cases, their parameters and their metrics. The loops are in the kit.
 
-use gatepost_bench_kit::cases::limits;
+use gatepost_bench_kit::cases::{limits, profiles};
 use gatepost_bench_kit::result::{Better, Metric, Parameters, Value};
 
 /// A case.
@@ -194,7 +194,12 @@ static CASES: &[Case] = &[
         id: "A3",
         title: "each waits at an address of its own; all these share a root of Go's table",
         metrics: AT_ADDRESSES,
-        notes: &[BY_HAND, AT_RANDOM, SCHEDULED, "addresses 2008 bytes apart: each on a page that nothing else is on, or half of one"],
+        notes: &[
+            BY_HAND,
+            AT_RANDOM,
+            SCHEDULED,
+            "addresses 2008 bytes apart: each on a page that nothing else is on, or half of one",
+        ],
         window_ms: 0.0,
         windows: 1.0,
         grid: &[("waiters", Values::Counts(&[100, 1000, 10_000, 100_000]))],
@@ -211,6 +216,18 @@ static CASES: &[Case] = &[
         window_ms: 40.0,
         windows: 2.7,
         grid: &[("others", Values::Counts(&[1000, 100_000])), ("at", Values::Words(&["one", "many"]))],
+    },
+    Case {
+        id: "A5",
+        title: "a wait by hand, with contention profiles off and on",
+        metrics: &[NS],
+        notes: &[
+            "one future joins, is served, and takes its permit; block, mutex, both: every wait is recorded; sampled: what adds \
+             up to 10 µs, and every hundredth; without the feature `profile` of the suite they are not there",
+        ],
+        window_ms: 40.0,
+        windows: 1.35,
+        grid: &[("profile", Values::Words(profiles::PROFILES))],
     },
     Case {
         id: "L1",
@@ -271,12 +288,17 @@ impl Cell {
             "C6" => 0.12,
             "C7" => 0.002,
             "C8" => 0.008,
-            "A1" => 0.001 + count("addresses") * 1.2e-6,
-            "A2" | "A3" => 0.001 + count("waiters") * 1.2e-6,
+            "A1" | "A2" | "A3" => at_addresses(count("addresses") + count("waiters")),
             "A4" => 0.001 + count("others") * 1e-6,
             _ => 0.000_2,
         }
     }
+}
+
+/// As long as threads take part, most of it is theirs.
+fn at_addresses(waiters: f64) -> f64 {
+    let threads = if waiters <= 10_000.0 { waiters * 5e-5 } else { 0.0 };
+    0.001 + waiters * 1.2e-6 + threads
 }
 
 /// A case and its parameters in one line.

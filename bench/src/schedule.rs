@@ -140,7 +140,12 @@ impl Measure<'_, '_> {
             parameters: cell.parameters.clone(),
             warm_ms: window_ms.div_ceil(10),
             window_ms,
-            limit_ms: if self.settings.quick { 1000 } else { 2000 },
+            // What is known to take seconds is not given up after two of them.
+            limit_ms: match Settings::is_for_full_runs(cell) {
+                true => 20_000,
+                false if self.settings.quick => 1000,
+                false => 2000,
+            },
             audit: false,
         }
     }

@@ -81,6 +81,7 @@ smoke! {
     a2_runs_with_every_peer "A2"
     a3_runs_with_every_peer "A3"
     a4_runs_with_every_peer "A4"
+    a5_runs_with_every_peer "A5"
     l1_runs_with_every_probe "L1"
 }
 

@@ -85,14 +85,14 @@ pub fn entry<W: FourBytes>(version: &str) -> Entry {
         .threads_and_deposits::<Four<W>>()
         .only(&["U1", "U2", "U4", "C2", "C6", "C7 running", "C7 parked", "C7 tasks"])
         .addresses::<Four<W>>()
+        .profiled::<Four<W>>()
 }
 
 /// Its other forms: released by `release_handoff`; and waited for by tasks and by threads where others are polled by hand.
 pub fn forms<W: FourBytes>(version: &str) -> [Entry; 3] {
     let form = |name: &str| Entry::new(format!("{} {name}", W::NAME), Kind::Ours, version);
-    let tasks = ["A1", "A2", "A3"].into_iter().fold(form("tasks"), |entry, case| {
-        entry.with(case, addresses::tasks::<Four<W>>)
-    });
+    let tasks =
+        ["A1", "A2", "A3"].into_iter().fold(form("tasks"), |entry, case| entry.with(case, addresses::tasks::<Four<W>>));
     [
         form("handoff")
             .tasks_and_deposits::<Four<W, true>>()

@@ -2,8 +2,8 @@
 
 use super::{Peer, version};
 use crate::counted;
-use gatepost::{Barging, Strict};
 use gatepost::address::{RawSema, Sema};
+use gatepost::{Barging, Strict};
 use gatepost_bench_kit::Entry;
 use gatepost_bench_kit::gatepost_peer::{Gate, Made, entry};
 use gatepost_bench_kit::sema_peer::{self, Four, FourBytes};

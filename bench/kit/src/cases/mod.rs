@@ -6,6 +6,7 @@ pub mod deadline;
 pub mod handoff;
 pub mod limits;
 pub mod memory;
+pub mod profiles;
 pub mod storm;
 pub mod tasks;
 pub mod threads;
