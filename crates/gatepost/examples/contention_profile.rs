@@ -60,7 +60,7 @@ fn serve() {
     let held = CONNECTIONS.try_acquire_many(2).expect("nobody has begun");
     thread::scope(|scope| {
         for _ in 0..REQUESTS {
-            scope.spawn(|| (0..ROUNDS).for_each(|round| handle_request(round)));
+            scope.spawn(|| (0..ROUNDS).for_each(handle_request));
         }
         for _ in 0..UPLOADS {
             scope.spawn(|| block_on(handle_uploads()));

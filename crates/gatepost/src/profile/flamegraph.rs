@@ -112,7 +112,7 @@ impl<W: Write> Graph<W> {
         )?;
         // The widest first, as readers look for it.
         let mut calls: std::vec::Vec<_> = call.calls.iter().collect();
-        calls.sort_by(|(_, a), (_, b)| b.totals.nanos.cmp(&a.totals.nanos));
+        calls.sort_by_key(|(_, call)| core::cmp::Reverse(call.totals.nanos));
         let mut at = nanos;
         for (name, inner) in calls {
             self.draw(name, inner, at, depth + 1)?;
