@@ -80,3 +80,37 @@ fn whoever_was_forgotten_at_an_address_is_woken_there_first() {
     word.release_in(table);
     waits.ready();
 }
+
+#[cfg(feature = "alloc")]
+#[test]
+fn g54_whoever_waits_is_found_by_address_with_its_reason() {
+    use gatepost::WaitReason::{Mutex, RwLockRead, Wakeup};
+    let table = SemaTable::new();
+    let (one, other) = (Sema::new(0), RawSema::new(0));
+    let _first = Task::queued(one.acquire_in(&table).reason(Mutex));
+    let second = Task::queued(one.acquire_in(&table));
+    let _before = Task::queued(one.acquire_in(&table).reason(RwLockRead).lifo());
+    let _elsewhere = Task::queued(other.acquire_in(&table));
+    let at = |address: usize| {
+        let mut found: Vec<_> = table.waiting().into_iter().filter(|waiting| waiting.address == address).collect();
+        assert!(found.len() <= 1, "an address once");
+        found.pop().map(|waiting| waiting.reasons)
+    };
+    let (one_at, other_at) = (std::ptr::from_ref(&one).addr(), std::ptr::from_ref(&other).addr());
+    assert_eq!(at(one_at).unwrap(), [RwLockRead, Mutex, Wakeup], "in their order");
+    assert_eq!(at(other_at).unwrap(), [Wakeup]);
+    drop(second);
+    assert_eq!(at(one_at).unwrap(), [RwLockRead, Mutex], "cleared when it is taken out");
+    other.release_in(&table);
+    assert_eq!(at(other_at), None);
+    assert_eq!(table.waiting().len(), 1);
+}
+
+#[test]
+fn g54_a_wait_says_what_it_is_for() {
+    use gatepost::WaitReason;
+    assert_eq!(WaitReason::default(), WaitReason::Semaphore);
+    let said =
+        [WaitReason::Wakeup, WaitReason::Mutex, WaitReason::RwLockWrite, WaitReason::WaitGroup].map(|r| r.to_string());
+    assert_eq!(said, ["wake-up", "mutex", "write lock", "wait group"]);
+}
