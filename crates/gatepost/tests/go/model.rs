@@ -165,11 +165,14 @@ impl Model {
     }
 }
 
+/// Somebody who has come, and whom its waker writes down.
+type Person<'a, W> = (Pin<Box<Acquire<'a, W>>>, Waker);
+
 /// The semaphores, and who waits.
 struct Driver<'a, W: Word> {
     words: &'a [W; ADDRESSES],
     table: &'a SemaTable,
-    futures: BTreeMap<Id, (Pin<Box<Acquire<'a, W>>>, Waker)>,
+    futures: BTreeMap<Id, Person<'a, W>>,
     woken: Arc<Mutex<Vec<Id>>>,
     next: Id,
 }

@@ -56,19 +56,12 @@ fn p25_by_pointer_without_waiting_and_with_a_limit() {
 fn g16_g17_g27_by_pointer_the_orders_are_the_same() {
     let word = word(0);
     let (report, reports) = channel();
-    // SAFETY: as above.
-    let forms: [(&str, fn(&'static AtomicU32)); 3] = [
-        ("first", |word| unsafe { semacquire(word) }),
-        // SAFETY: as above.
-        ("second", |word| unsafe { semacquire(word) }),
-        // SAFETY: as above.
-        ("before all", |word| unsafe { semacquire_lifo(word) }),
-    ];
     let mut threads = Vec::new();
-    for (i, (name, acquire)) in forms.into_iter().enumerate() {
+    for (i, name) in ["first", "second", "before all"].into_iter().enumerate() {
         let report = report.clone();
         threads.push(start(move || {
-            acquire(word);
+            // SAFETY: as above.
+            unsafe { if name == "before all" { semacquire_lifo(word) } else { semacquire(word) } };
             report.send(name).expect("the test listens");
         }));
         until("it waits", || waiters(word) == i + 1);

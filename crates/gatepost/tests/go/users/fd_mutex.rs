@@ -89,7 +89,7 @@ impl FdMutex {
         let Some((old, _)) = self.update(|old| (old & CLOSED == 0).then(|| closed(old))) else { return false };
         for side in [Side::Read, Side::Write] {
             let (_, waiter, sema) = self.side(side);
-            sema.release_n((old / waiter & MOST) as u32); // F1; Go releases one by one
+            sema.release_n(((old / waiter) & MOST) as u32); // F1; Go releases one by one
         }
         true
     }
