@@ -53,7 +53,6 @@ use segments::Segments;
 /// Buckets that a table begins with.
 pub(super) const BASE: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 64 };
 /// A bucket with so many addresses is a reason to split one.
-#[cfg(feature = "alloc")]
 pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 4 };
 
 /// Who waits at which address. See the [module's documentation](super) for what it is for.
@@ -161,10 +160,7 @@ impl Locked<'_> {
             let before = treap.heads();
             // SAFETY: the lock is held; the rest by the caller's promise.
             unsafe { waiter.as_ref().ahead.set(treap.push(key, waiter)) };
-            #[cfg(feature = "alloc")]
-            return treap.heads() > before && treap.heads() > CROWD;
-            #[cfg(not(feature = "alloc"))]
-            return treap.heads() < before;
+            treap.heads() > before && treap.heads() > CROWD
         })
     }
 

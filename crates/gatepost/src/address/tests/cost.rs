@@ -1,10 +1,10 @@
 //! What each path costs, counted by the atomics themselves: one more access, anywhere on a path, fails a test.
 
 use crate::address::serve::Address;
-use crate::address::treap::steps;
 use crate::address::{Acquire, RawSema, Sema, SemaTable, Word};
 use crate::sys::atomic::{Counts, counts};
 use crate::wait::batch::CAPACITY;
+use crate::wait::tree::steps;
 use std::boxed::Box;
 use std::future::Future;
 use std::pin::Pin;
