@@ -68,6 +68,7 @@ impl<W: Kind> World<W> {
         self.at(i).count()
     }
 
+    #[cfg(shuttle)]
     pub(super) fn waiters(&self, i: usize) -> usize {
         crate::address::acquire::waiters(self.at(i))
     }
