@@ -178,7 +178,7 @@ impl<'a, W: Word> Address<'a, W> {
         // SAFETY: by the caller's promise. A3.
         let crowded = unsafe { locked.link(self.key(), waiter) };
         drop(locked);
-        if crowded && cfg!(feature = "alloc") {
+        if crowded {
             self.table.grow();
         }
         Some(true)

@@ -321,6 +321,13 @@ impl SemaTable {
     }
 }
 
+#[cfg(not(feature = "alloc"))]
+impl SemaTable {
+    /// A bucket is crowded: without an allocator there is nothing to split it into.
+    #[allow(clippy::unused_self)]
+    pub(super) fn grow(&self) {}
+}
+
 #[cfg(feature = "alloc")]
 impl SemaTable {
     /// A bucket is crowded: splits the next one in turn, unless somebody does just now.
