@@ -54,8 +54,8 @@ const DONE: &str = "an acquisition was polled, or waited for, after it was done"
 /// When polled or waited for again after it is done.
 ///
 /// # Cost
-/// One RMW if there is a permit. Otherwise the bucket's lock, for O(1) steps; no allocation. 128 bytes on 64-bit machines,
-/// or less.
+/// One RMW if there is a permit. Otherwise the bucket's lock, for O(1) steps; no allocation. 144 bytes on 64-bit machines
+/// (without the feature `profile`), or less.
 ///
 /// # Examples
 /// ```

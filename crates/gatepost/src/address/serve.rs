@@ -231,8 +231,7 @@ impl<'a, W: Word> Address<'a, W> {
         let mut rest = Rest { address: self, left: n };
         let mut a_thread = false;
         loop {
-            let more = self.serve_some(&mut rest.left, give, &mut batch);
-            a_thread |= give == Give::Permit && batch.has_thread();
+            let more = self.serve_some(&mut rest.left, give, &mut batch, &mut a_thread);
             batch.wake_all(&mut panics);
             if !more || mutant::is(Mutant::BatchUnfinished) {
                 break;
@@ -243,8 +242,8 @@ impl<'a, W: Word> Address<'a, W> {
         a_thread
     }
 
-    /// One hold of the lock. Whether the batch was full before `left` was served.
-    fn serve_some(self, left: &mut u32, give: Give, batch: &mut WakeBatch) -> bool {
+    /// One hold of the lock. Whether the batch was full before `left` was served. `a_thread` is set if one was given its permit.
+    fn serve_some(self, left: &mut u32, give: Give, batch: &mut WakeBatch, a_thread: &mut bool) -> bool {
         let locked = self.table.lock(self.key());
         while *left > 0 {
             if batch.is_full() {
@@ -255,6 +254,7 @@ impl<'a, W: Word> Address<'a, W> {
             if give == Give::Permit && self.try_take() {
                 // SAFETY: the lock is held, and `front` is the front there.
                 unsafe { self.tell(&locked, front, node::GRANTED, batch) };
+                *a_thread |= batch.has_thread();
             } else if self.count() > 0 {
                 // SAFETY: as above.
                 unsafe { self.tell(&locked, front, node::NOTIFIED, batch) };

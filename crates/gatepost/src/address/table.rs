@@ -58,8 +58,8 @@ pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else 
 /// Who waits at which address. See the [module's documentation](super) for what it is for.
 ///
 /// There is one for the process, which [`Sema`](super::Sema) and [`RawSema`](super::RawSema) use by themselves. A table of
-/// one's own isolates its users from everybody else's waiters: their methods that end in `_in` take it. Whoever acquires
-/// in one table must be released in the same one.
+/// one's own isolates its users from everybody else's waiters: their methods that end in `_in` take it. All who use one
+/// word, to acquire or to release, must use one table: a release that looks in another one wakes nobody.
 ///
 /// # Cost
 /// 4 KiB, and 64 bytes more for about three addresses at which somebody waits at one time, on 64-bit machines with `alloc`.

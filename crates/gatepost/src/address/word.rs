@@ -76,12 +76,18 @@ pub(crate) mod sealed {
     }
 }
 
+/// Room above the largest count: see [`add`].
+pub(super) const HEADROOM: u32 = 1 << 26;
+
 /// Adds `n` units of `unit` to the word, whose count fills the bits from `unit` on. Returns what it was.
 ///
-/// One RMW where the count is below half and `n` below 2^12. Otherwise by a CAS, which refuses before it changes anything: a
-/// word that was added to first would have to be put right again, and waiters could be lost meanwhile. The RMW can overflow
-/// all the same if others bring the count from below half to within `n` of its maximum between the look and the RMW: by one
-/// addition of 2^31, or by 2^19 of less. That is not noticed, and the count wraps around, as Go's does.
+/// One RMW where the count is below half and `n` below 16. Otherwise by a CAS, which refuses before it changes anything: a
+/// word that was added to first would have to be put right again, and waiters could be lost meanwhile.
+///
+/// The RMW rests on a look that may be old. Those who have looked at a count below half and not yet added are at most as
+/// many as there are threads, 2^22 on Linux, and add less than 16 each: less than [`HEADROOM`], which the CAS leaves free
+/// above the largest count. So the count may come to exceed its maximum by that much, if threads race for the edge, but
+/// never wraps around.
 ///
 /// # Safety
 /// The word is alive.
@@ -90,7 +96,7 @@ pub(crate) mod sealed {
 unsafe fn add(word: NonNull<AtomicU32>, n: u32, unit: u32) -> u32 {
     // SAFETY: by the caller's promise. (A pointer is looked through anew for each access: after the RMW it may dangle.)
     let value = unsafe { word.as_ref() }.load(Relaxed);
-    if value < 1 << 31 && n < 1 << 12 {
+    if value < 1 << 31 && n < 16 {
         // ORDERING: SeqCst for `RawSema`, whose releaser then looks at another location; the Release half pairs with the
         // Acquire of `take`; the Acquire half continues what others released.
         // SAFETY: as above.
@@ -109,17 +115,15 @@ unsafe fn add(word: NonNull<AtomicU32>, n: u32, unit: u32) -> u32 {
 #[track_caller]
 unsafe fn add_slow(word: NonNull<AtomicU32>, n: u32, unit: u32, mut value: u32) -> u32 {
     loop {
+        let (count, max) = (value / unit, u32::MAX / unit - HEADROOM);
         // Not in a closure: the panic is the caller's.
-        let Some(sum) = n.checked_mul(unit).and_then(|n| value.checked_add(n)) else {
-            panic!(
-                "a semaphore of four bytes counts to {} and not beyond: {n} were to be added to {}",
-                u32::MAX / unit,
-                value / unit
-            )
+        let Some(sum) = count.checked_add(n).filter(|&sum| sum <= max) else {
+            panic!("a semaphore of four bytes counts to {max} and not beyond: {n} were to be added to {count}")
         };
+        let next = value + (sum - count) * unit;
         // ORDERING: as in `add`.
         // SAFETY: by the caller's promise; a failed CAS has released nothing.
-        match unsafe { word.as_ref() }.compare_exchange(value, sum, SeqCst, Relaxed) {
+        match unsafe { word.as_ref() }.compare_exchange(value, next, SeqCst, Relaxed) {
             Ok(before) => {
                 checked_fence();
                 return before;

@@ -19,7 +19,7 @@ fn four_bytes_and_nothing_else() {
 fn an_acquisition_is_as_small_as_its_documentation_says() {
     println!("{} bytes", size_of::<Acquire<'_, Sema>>());
     assert_eq_size!(Acquire<'_, Sema>, Acquire<'_, RawSema>);
-    if cfg!(target_pointer_width = "64") {
+    if cfg!(all(target_pointer_width = "64", not(feature = "profile"))) {
         assert!(size_of::<Acquire<'_, Sema>>() <= 144);
     }
 }
@@ -42,7 +42,7 @@ fn statics_of_all_three() {
     static RAW: RawSema = RawSema::new(u32::MAX);
     static FULL: Sema = Sema::new(Sema::MAX_COUNT);
     static TABLE: SemaTable = SemaTable::new();
-    assert_eq!((SEMA.count(), RAW.count(), FULL.count()), (2, u32::MAX, (1 << 31) - 1));
+    assert_eq!((SEMA.count(), RAW.count(), FULL.count()), (2, u32::MAX, (1 << 31) - (1 << 26) - 1));
     let sema = Sema::new(0);
     let mut task = Task::queued(sema.acquire_in(&TABLE));
     assert_eq!((sema.num_waiters_in(&TABLE), sema.num_waiters()), (1, 0));
@@ -52,7 +52,8 @@ fn statics_of_all_three() {
 
 #[test]
 fn g11_more_than_can_be_counted_is_refused_from_the_beginning() {
-    assert_eq!((Sema::MAX_COUNT, RawSema::MAX_COUNT), (u32::MAX / 2, u32::MAX));
+    let room = 1 << 26; // for threads that race for the edge
+    assert_eq!((Sema::MAX_COUNT, RawSema::MAX_COUNT), (u32::MAX / 2 - room, u32::MAX - room));
     caught(|| Sema::new(Sema::MAX_COUNT + 1)).says("2^31 - 1", file!());
     caught(|| Sema::new(u32::MAX)).says("a `Sema` counts to MAX_COUNT", file!());
 }

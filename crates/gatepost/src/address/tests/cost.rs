@@ -208,5 +208,7 @@ fn to_leave_costs_the_same_however_many_wait_there() {
 #[cfg(target_pointer_width = "64")]
 fn sizes() {
     assert_eq!((size_of::<Sema>(), size_of::<RawSema>()), (4, 4));
-    assert!(size_of::<Acquire<'_>>() <= 144, "{}", size_of::<Acquire<'_>>());
+    if cfg!(not(feature = "profile")) {
+        assert!(size_of::<Acquire<'_>>() <= 144, "{}", size_of::<Acquire<'_>>());
+    }
 }
