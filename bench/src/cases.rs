@@ -1,6 +1,6 @@
 //! The cases, their parameters and their metrics. The loops are in the kit.
 
-use gatepost_bench_kit::cases::limits;
+use gatepost_bench_kit::cases::{limits, profiles};
 use gatepost_bench_kit::result::{Better, Metric, Parameters, Value};
 
 /// A case.
@@ -37,6 +37,19 @@ const SHARE: (&str, &str, Better) = ("share", "", Better::Higher);
 const IDLE: (&str, &str, Better) = ("idle", "", Better::Lower);
 
 const TASKS: &[(&str, Values)] = &[("tasks", Values::Counts(&[2, 8, 64, 1000])), ("permits", Values::Counts(&[1, 4]))];
+/// Of A1 to A3.
+const AT_ADDRESSES: &[(&str, &str, Better)] = &[
+    NS,
+    ("enqueue_ns", "ns", Better::Lower),
+    ("wake_ns", "ns", Better::Lower),
+    ("release_ns", "ns", Better::Lower),
+    ("doubling", "", Better::Lower),
+];
+const BY_HAND: &str = "for each waiter; ns: enqueue_ns and wake_ns; wake_ns: the releases, and until all have their permits; \
+     doubling: t(n) ÷ t(n/2), 2 is linear; futures are polled by hand on one thread, as in C3";
+const AT_RANDOM: &str = "released in a random order";
+const SCHEDULED: &str = "of tasks, threads and goroutines: enqueue_ns lasts until the last is about to wait, and all figures have \
+     their switches in them; threads: no more than 10,000";
 const POLL: &str = "each future polled once by a bare loop, outside of any runtime";
 
 const fn uncontended(id: &'static str, title: &'static str, notes: &'static [&'static str]) -> Case {
@@ -160,6 +173,63 @@ static CASES: &[Case] = &[
         grid: &[("by", Values::Words(&["threads", "tasks"]))],
     },
     Case {
+        id: "A1",
+        title: "each waits at an address of its own, and is woken",
+        metrics: AT_ADDRESSES,
+        notes: &[BY_HAND, AT_RANDOM, SCHEDULED],
+        window_ms: 0.0,
+        windows: 1.0,
+        grid: &[("addresses", Values::Counts(&[1, 100, 10_000, 100_000, 1_000_000]))],
+    },
+    Case {
+        id: "A2",
+        title: "all wait at one address, and are woken one at a time",
+        metrics: AT_ADDRESSES,
+        notes: &[BY_HAND, SCHEDULED],
+        window_ms: 0.0,
+        windows: 1.0,
+        grid: &[("waiters", Values::Counts(&[100, 10_000, 1_000_000]))],
+    },
+    Case {
+        id: "A3",
+        title: "each waits at an address of its own; all these share a root of Go's table",
+        metrics: AT_ADDRESSES,
+        notes: &[
+            BY_HAND,
+            AT_RANDOM,
+            SCHEDULED,
+            "addresses 2008 bytes apart: each on a page that nothing else is on, or half of one",
+        ],
+        window_ms: 0.0,
+        windows: 1.0,
+        grid: &[("waiters", Values::Counts(&[100, 1000, 10_000, 100_000]))],
+    },
+    Case {
+        id: "A4",
+        title: "one comes, is woken and goes, again and again, beside others that stay",
+        metrics: &[NS, ("doubling", "", Better::Lower)],
+        notes: &[
+            "the others wait at one address, or at many, that share a root of Go's table with the one's; ns: to join, to be \
+             woken, and to take the permit; doubling: beside n of them, of what it takes beside n/2: 1 is constant",
+            "ours: one thread, a raw future polled by hand; Go: two goroutines that pass it to and fro, half of a round trip",
+        ],
+        window_ms: 40.0,
+        windows: 2.7,
+        grid: &[("others", Values::Counts(&[1000, 100_000])), ("at", Values::Words(&["one", "many"]))],
+    },
+    Case {
+        id: "A5",
+        title: "a wait by hand, with contention profiles off and on",
+        metrics: &[NS],
+        notes: &[
+            "one future joins, is served, and takes its permit; block, mutex, both: every wait is recorded; sampled: what adds \
+             up to 10 µs, and every hundredth; without the feature `profile` of the suite they are not there",
+        ],
+        window_ms: 40.0,
+        windows: 1.35,
+        grid: &[("profile", Values::Words(profiles::PROFILES))],
+    },
+    Case {
         id: "L1",
         title: "what the machine takes by itself",
         metrics: &[NS],
@@ -218,9 +288,17 @@ impl Cell {
             "C6" => 0.12,
             "C7" => 0.002,
             "C8" => 0.008,
+            "A1" | "A2" | "A3" => at_addresses(count("addresses") + count("waiters")),
+            "A4" => 0.001 + count("others") * 1e-6,
             _ => 0.000_2,
         }
     }
+}
+
+/// As long as threads take part, most of it is theirs.
+fn at_addresses(waiters: f64) -> f64 {
+    let threads = if waiters <= 10_000.0 { waiters * 5e-5 } else { 0.0 };
+    0.001 + waiters * 1.2e-6 + threads
 }
 
 /// A case and its parameters in one line.
@@ -236,6 +314,7 @@ mod tests {
     fn each_set_of_parameters_is_a_cell() {
         let of = |id: &str| cells().iter().filter(|cell| cell.case.id == id).count();
         assert_eq!((of("U1"), of("C1"), of("C2"), of("C3"), of("C4"), of("C7"), of("L1")), (1, 8, 8, 4, 4, 3, 7));
+        assert_eq!((of("A1"), of("A2"), of("A3"), of("A4")), (5, 3, 4, 4));
         assert_eq!(cells()[0].label(), "U1");
         assert!(cells().iter().any(|cell| cell.label() == "C2 threads=16 permits=1"));
     }

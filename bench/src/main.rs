@@ -101,11 +101,14 @@ fn is_chosen(globs: &[String], name: &str, kind: Kind) -> bool {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let start = Instant::now();
     let here = peers::all();
-    let cells = chosen_cells(&cli.case)?;
+    let mut cells = chosen_cells(&cli.case)?;
     check_peers(&cli.peer, &here)?;
     if cli.list {
         list(&cells, &here);
         return Ok(ExitCode::SUCCESS);
+    }
+    if cli.quick && cli.case.is_empty() {
+        cells.retain(|cell| !Settings::is_for_full_runs(cell));
     }
     // What cannot be written is known before minutes have been spent on it.
     let json = cli.json.as_ref().map(|path| {

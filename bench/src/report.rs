@@ -52,10 +52,13 @@ fn with_spread(Spread { median, min, max }: Spread) -> String {
     format!("{} [{}–{}]", short(median), short(min), short(max))
 }
 
+/// Those of ours that others are compared with: the forms of a semaphore are compared with it, as peers are.
+const BASES: [&str; 3] = ["gatepost", "gatepost barging", "gatepost Sema"];
+
 /// Which rows stand together: what is fair is compared with what is fair.
 fn class(row: &Row) -> (u8, &'static str) {
     match row.kind {
-        Kind::Ours if row.peer.contains("barging") => (1, "barging"),
+        Kind::Ours if row.peer.contains("barging") || row.peer.contains("Sema") => (1, "barging"),
         Kind::Ours | Kind::Fair => (0, "fair"),
         Kind::Barging => (1, "barging"),
         Kind::Reference => (2, "reference"),
@@ -86,7 +89,8 @@ fn ratio(ours: &Row, row: &Row, metric: &Metric) -> String {
 
 /// One cell as a table.
 pub(crate) fn cell(cell: &Cell, rounds: usize) -> String {
-    let ours: Vec<&Row> = cell.rows.iter().filter(|row| row.kind == Kind::Ours && !row.rounds.is_empty()).collect();
+    let is_base = |row: &&Row| BASES.contains(&row.peer.as_str()) && !row.rounds.is_empty();
+    let ours: Vec<&Row> = cell.rows.iter().filter(is_base).collect();
     let first = &cell.metrics[0];
     let mut head = vec![String::new(), "kind".to_owned()];
     let unit = if first.unit.is_empty() { String::new() } else { format!(", {}", first.unit) };

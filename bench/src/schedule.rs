@@ -52,6 +52,12 @@ impl Settings {
         if self.quick && cell.overhead() > LONG { self.rounds.min(3) } else { self.rounds }
     }
 
+    /// Whether a quick run leaves a cell out: one sample takes too long.
+    pub(crate) fn is_for_full_runs(cell: &Cell) -> bool {
+        const TOO_LONG: f64 = 0.5;
+        cell.overhead() > TOO_LONG
+    }
+
     /// How many samples all of it has.
     pub(crate) fn samples(&self, all: &[Planned<'_>]) -> usize {
         all.iter().map(|planned| planned.contestants.len() * (self.rounds(&planned.cell) + 1)).sum()
@@ -134,7 +140,12 @@ impl Measure<'_, '_> {
             parameters: cell.parameters.clone(),
             warm_ms: window_ms.div_ceil(10),
             window_ms,
-            limit_ms: if self.settings.quick { 1000 } else { 2000 },
+            // What is known to take seconds is not given up after two of them.
+            limit_ms: match Settings::is_for_full_runs(cell) {
+                true => 20_000,
+                false if self.settings.quick => 1000,
+                false => 2000,
+            },
             audit: false,
         }
     }
@@ -262,7 +273,9 @@ impl Progress {
 
 /// Whether a peer only said that it cannot do that.
 fn is_refusal(error: &anyhow::Error, why: &str) -> bool {
-    error.downcast_ref::<crate::programs::Refused>().is_some() || why.contains("cannot add that many permits")
+    error.downcast_ref::<crate::programs::Refused>().is_some()
+        || why.contains("cannot add that many permits")
+        || why.contains("cannot wait with that many threads")
 }
 
 /// Checks that a run can be planned at all.

@@ -77,6 +77,11 @@ smoke! {
     c6_runs_with_every_peer "C6"
     c7_runs_with_every_peer "C7"
     c8_runs_with_every_peer "C8"
+    a1_runs_with_every_peer "A1"
+    a2_runs_with_every_peer "A2"
+    a3_runs_with_every_peer "A3"
+    a4_runs_with_every_peer "A4"
+    a5_runs_with_every_peer "A5"
     l1_runs_with_every_probe "L1"
 }
 

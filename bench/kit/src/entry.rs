@@ -1,6 +1,6 @@
 //! A peer under its name, with the loops that its traits allow.
 
-use crate::cases::{cancel, deadline, handoff, memory, storm, tasks, threads, uncontended};
+use crate::cases::{addresses, cancel, deadline, handoff, memory, profiles, storm, tasks, threads, uncontended};
 use crate::peer::{Deposit, Tasks, TasksMany, Threads, Timed, Try, TryMany};
 use crate::protocol::{Ask, Introduced, Sample};
 use crate::result::Kind;
@@ -96,6 +96,23 @@ impl Entry {
     /// What a peer can do that threads wait for no longer than they want.
     pub fn timed<S: Timed>(self) -> Self {
         self.with("C8 threads", deadline::threads::<S>)
+    }
+
+    /// What a peer can do that tasks wait for at many addresses.
+    pub fn addresses<S: Tasks + Deposit>(self) -> Self {
+        let futures =
+            ["A1", "A2", "A3"].into_iter().fold(self, |entry, case| entry.with(case, addresses::futures::<S>));
+        futures.with("A4", addresses::beside::<S>)
+    }
+
+    /// What can be profiled of a peer that is ours.
+    pub fn profiled<S: Tasks + Deposit>(self) -> Self {
+        self.with("A5", profiles::wait::<S>)
+    }
+
+    /// What a peer can do that threads wait for at many addresses.
+    pub fn addresses_by_threads<S: Threads + Deposit>(self) -> Self {
+        ["A1", "A2", "A3"].into_iter().fold(self, |entry, case| entry.with(case, addresses::threads::<S>))
     }
 
     /// The loop for a sample, if it takes part.

@@ -46,6 +46,7 @@ pub fn entry<P: Made>(name: &str, version: &str) -> Entry {
         .threads::<Gate<P>>()
         .threads_and_deposits::<Gate<P>>()
         .timed::<Gate<P>>()
+        .profiled::<Gate<P>>()
 }
 
 /// What a build without features makes different: the polls and the blocking calls of U2 to U4.

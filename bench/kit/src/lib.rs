@@ -6,7 +6,7 @@
 //! | [`entry`] | a peer under its name, with the cases that its traits allow |
 //! | [`cases`] | the loops, one room for each group of cases |
 //! | [`work`], [`waits`], [`waker`], [`queue`] | the work inside a permit, the histogram of waits, counting wakers, pinned futures |
-//! | [`tokio_peer`] | the peer that is here in two versions
+//! | [`gatepost_peer`], [`sema_peer`], [`tokio_peer`] | the peers that are here in two builds or versions |
 //! | [`stats`] | median, spread, paired ratios |
 //! | [`result`] | what a run found, as JSON |
 //! | [`protocol`], [`serve`] | requests and answers of a peer that is a program, and the server of one that is in Rust |
@@ -22,6 +22,7 @@ pub mod peer;
 pub mod protocol;
 pub mod queue;
 pub mod result;
+pub mod sema_peer;
 pub mod serve;
 pub mod stats;
 pub mod tokio_peer;

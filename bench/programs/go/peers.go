@@ -60,8 +60,9 @@ type missing struct {
 var (
 	optional []*peer
 	absent   = map[string]string{
-		"Go x/sync":       "golang.org/x/sync/semaphore was not found: apt-get install golang-golang-x-sync-dev",
-		"Go runtime sema": "this Go refuses go:linkname to sync.runtime_Semacquire",
+		"Go x/sync":               "golang.org/x/sync/semaphore was not found: apt-get install golang-golang-x-sync-dev",
+		"Go runtime sema":         "this Go refuses go:linkname to sync.runtime_Semacquire",
+		"Go runtime sema handoff": "this Go refuses go:linkname to sync.runtime_Semacquire",
 	}
 )
 

@@ -25,10 +25,21 @@ type runtimeSema struct {
 func init() {
 	optional = append(optional, &peer{
 		Name: "Go runtime sema", Kind: "barging", Version: runtime.Version(), make: newRuntimeSema, bank: newRuntimeSemaBank,
-		Cases: []string{"U1", "U4", "C2", "C6", "C7"},
+		Cases: []string{"U1", "U4", "C2", "C6", "C7", "A1", "A2", "A3", "A4"},
 		Notes: []string{"Go runtime sema: not public, reached by go:linkname; it has no try: U1 is our CAS on its word."},
+	}, &peer{
+		Name: "Go runtime sema handoff", Kind: "barging", Version: runtime.Version(), make: newHandedSema,
+		bank: newRuntimeSemaBank, Cases: []string{"C7"},
+		Notes: []string{"Go runtime sema handoff: released by semrelease with handoff."},
 	})
 }
+
+// handedSema hands over: who releases gives way to whom it wakes.
+type handedSema struct{ runtimeSema }
+
+func newHandedSema(permits int) sema { return &handedSema{runtimeSema{word: uint32(permits)}} }
+
+func (s *handedSema) release() { semrelease(&s.word, true, 0) }
 
 func newRuntimeSema(permits int) sema { return &runtimeSema{word: uint32(permits)} }
 

@@ -20,6 +20,7 @@ pub(super) fn peer() -> Peer {
         .threads::<Parked>()
         .threads_and_deposits::<Parked>()
         .timed::<Parked>()
+        .addresses_by_threads::<Parked>()
         .note("parking_lot_core: a semaphore of 60 lines on park and unpark_one, not one that the library has");
     Peer::new(entry, counted::of_threads::<Parked>())
 }

@@ -115,6 +115,26 @@ const PLOTS: &[Plot] = &[
         title: "C7: from a release to the partner's acquire",
         form: Form::Values { case: "C7", metric: "ns", sections: "between" },
     },
+    Plot {
+        file: "a1-addresses",
+        title: "A1: waiting and being woken at many addresses, time for each waiter",
+        form: Form::Against { case: "A1", metric: "ns", x: "addresses", panels: "", y: Scale::Log },
+    },
+    Plot {
+        file: "a1-release",
+        title: "A1: a release that wakes one of many, each at an address of its own",
+        form: Form::Against { case: "A1", metric: "release_ns", x: "addresses", panels: "", y: Scale::Log },
+    },
+    Plot {
+        file: "a2-one-address",
+        title: "A2: waiting and being woken at one address, time for each waiter",
+        form: Form::Against { case: "A2", metric: "ns", x: "waiters", panels: "", y: Scale::Log },
+    },
+    Plot {
+        file: "a3-one-root",
+        title: "A3: addresses that share a root of Go's table, time for each waiter",
+        form: Form::Against { case: "A3", metric: "ns", x: "waiters", panels: "", y: Scale::Log },
+    },
 ];
 
 /// Writes the plots of `run` into `dir` and returns what was written.

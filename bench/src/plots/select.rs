@@ -97,6 +97,7 @@ fn metric_name(name: &str) -> &str {
         "ops_per_s" => "operations per second (k: thousand, M: million)",
         "share" => "least share / largest share",
         "ns" => "time",
+        "release_ns" => "time of a release",
         "bytes" => "bytes",
         "wait_p50" => "median wait",
         "wait_p99" => "99th percentile",

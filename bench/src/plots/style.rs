@@ -1,5 +1,5 @@
 //! Colours and strokes. A peer looks the same in each plot of a run: its colour and marker follow from its place among
-//! the peers of its kind. Ours are always the same two strong colours and thicker; whoever serves in order has a solid
+//! the peers of its kind. Ours are always in the same strong, warm colours and thicker; whoever serves in order has a solid
 //! line and a filled marker, whoever barges a dashed line and a hollow one, a reference a dotted grey line.
 
 use gatepost_bench_kit::result::{Kind, Run};
@@ -12,7 +12,15 @@ pub(super) const FAINT: RGBColor = RGBColor(98, 104, 112);
 pub(super) const GRID: RGBColor = RGBColor(226, 228, 231);
 pub(super) const BORDER: RGBColor = RGBColor(170, 175, 182);
 
-pub(super) const OURS: [RGBColor; 2] = [RGBColor(208, 0, 62), RGBColor(244, 124, 0)];
+pub(super) const OURS: [RGBColor; 7] = [
+    RGBColor(208, 0, 62),
+    RGBColor(244, 124, 0),
+    RGBColor(255, 110, 150),
+    RGBColor(150, 0, 30),
+    RGBColor(240, 180, 0),
+    RGBColor(255, 60, 0),
+    RGBColor(190, 90, 0),
+];
 // Cold colours for those who serve in order, the earth's and the violets for those who barge; none is near ours.
 const FAIR: [RGBColor; 9] = [
     RGBColor(24, 100, 190),
@@ -88,8 +96,9 @@ impl Peers {
                     names.push(&row.peer);
                 }
             }
-            // Strict before barging, and the others as the alphabet has them: a run of some peers keeps the order.
-            names.sort_unstable();
+            // Strict before barging, then the words of four bytes; the others as the alphabet has them: a run of some peers
+            // keeps the order.
+            names.sort_unstable_by_key(|name| (kind == Kind::Ours && name.contains("Sema"), *name));
             known.extend(names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), Look::new(kind, at))));
         }
         Self { known }
@@ -116,7 +125,7 @@ impl Look {
         // Past the last colour the colours come again with the next marker.
         let marker = match kind {
             Kind::Reference => Marker::None,
-            Kind::Ours => MARKERS[at % 2],
+            Kind::Ours => MARKERS[(at % 2 + at / 2) % MARKERS.len()],
             Kind::Fair | Kind::Barging => MARKERS[(at % colours.len() + at / colours.len()) % MARKERS.len()],
         };
         Self { kind, colour: colours[at % colours.len()], width, dash, marker, filled }

@@ -37,11 +37,20 @@ struct Built {
 const PROGRAMS: &[Program] = &[
     Program {
         folder: "gatepost-plain",
-        peers: &["gatepost, no features", "gatepost barging, no features"],
+        peers: &[
+            "gatepost, no features",
+            "gatepost barging, no features",
+            "gatepost Sema, no features",
+            "gatepost RawSema, no features",
+        ],
         build: cargo,
     },
     Program { folder: "tokio-1.53", peers: &["tokio 1.53.3"], build: cargo },
-    Program { folder: "go", peers: &["Go sync.Mutex", "Go channel", "Go x/sync", "Go runtime sema"], build: script },
+    Program {
+        folder: "go",
+        peers: &["Go sync.Mutex", "Go channel", "Go x/sync", "Go runtime sema", "Go runtime sema handoff"],
+        build: script,
+    },
     Program { folder: "java", peers: &["Java Semaphore fair", "Java Semaphore"], build: script },
     Program { folder: "cpp", peers: &["C++ counting_semaphore"], build: script },
 ];

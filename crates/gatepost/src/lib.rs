@@ -7,7 +7,10 @@ extern crate alloc;
 
 pub mod address;
 pub mod kernel;
+#[cfg(all(feature = "profile", not(all(test, any(loom, shuttle)))))]
+pub mod profile;
 pub mod semaphore;
+pub mod sync;
 mod sys;
 mod wait;
 
@@ -19,3 +22,4 @@ pub use sys::platform;
 pub use wait::interrupt::Interrupter;
 #[cfg(feature = "std")]
 pub use wait::options::{WaitError, WaitOptions};
+pub use wait::reason::WaitReason;

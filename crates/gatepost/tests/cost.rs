@@ -36,8 +36,8 @@ fn fast_paths_cost_what_the_design_says() {
     println!("nothing is counted here: stepping needs Linux on x86-64");
 }
 
-/// Of a 64-bit processor, without what the spans of the feature `tracing` add.
-#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+/// Of a 64-bit processor, without what the spans of the feature `tracing` and the times of `profile` add.
+#[cfg(all(target_pointer_width = "64", not(any(feature = "tracing", feature = "profile"))))]
 #[test]
 fn sizes_are_those_in_the_documentation() {
     use gatepost::SemaphorePermit;

@@ -59,26 +59,26 @@ pub fn running<S: Threads + Deposit>(ask: &Ask) -> Result<Sample> {
 
 /// Whether a thread of this process sleeps, as the kernel has it.
 #[cfg(target_os = "linux")]
-fn sleeps(thread: u64) -> bool {
+pub(crate) fn sleeps(thread: u64) -> bool {
     // After the name, which is in parentheses and may hold anything.
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
 }
 
 #[cfg(target_os = "linux")]
-fn this_thread() -> u64 {
+pub(crate) fn this_thread() -> u64 {
     // SAFETY: no arguments, cannot fail.
     unsafe { libc::syscall(libc::SYS_gettid) as u64 }
 }
 
 /// Elsewhere the pause before must do.
 #[cfg(not(target_os = "linux"))]
-fn sleeps(_thread: u64) -> bool {
+pub(crate) fn sleeps(_thread: u64) -> bool {
     true
 }
 
 #[cfg(not(target_os = "linux"))]
-fn this_thread() -> u64 {
+pub(crate) fn this_thread() -> u64 {
     0
 }
 

@@ -1,10 +1,12 @@
 //! The loops of the cases.
 
+pub mod addresses;
 pub mod cancel;
 pub mod deadline;
 pub mod handoff;
 pub mod limits;
 pub mod memory;
+pub mod profiles;
 pub mod storm;
 pub mod tasks;
 pub mod threads;

@@ -14,6 +14,8 @@ use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::coop;
 use crate::wait::node::{self, Node, Phase, State};
+use crate::wait::reason::WaitReason;
+use crate::wait::timing::{self, Charge};
 use core::fmt;
 use core::pin::Pin;
 use core::ptr::NonNull;
@@ -36,7 +38,9 @@ const DONE: &str = "an acquisition was polled, or waited for, after it was done"
 /// that was with [`wait_pinned`](Self::wait_pinned). Nothing is asked for before the first poll.
 ///
 /// # Cancel safety
-/// Dropping it leaves the queue. No permit and no wake-up is lost: what it had been given goes to whoever is next.
+/// Dropping it leaves the queue. No permit and no wake-up is lost: what it had been given goes to whoever is next. One that is
+/// *forgotten* ([`core::mem::forget`]) while it waits keeps its place at the address for as long as its table lives, and a
+/// wake-up that comes to it there is lost: also one for a word that comes to the same address later.
 ///
 /// # Fairness
 /// First come, first woken ([`lifo`](Self::lifo): last come, first woken); whoever is woken competes with whoever runs, and
@@ -50,8 +54,8 @@ const DONE: &str = "an acquisition was polled, or waited for, after it was done"
 /// When polled or waited for again after it is done.
 ///
 /// # Cost
-/// One RMW if there is a permit. Otherwise the bucket's lock, for O(1) steps; no allocation. 128 bytes on 64-bit machines,
-/// or less.
+/// One RMW if there is a permit. Otherwise the bucket's lock, for O(1) steps; no allocation. 144 bytes on 64-bit machines
+/// (without the feature `profile`), or less.
 ///
 /// # Examples
 /// ```
@@ -88,6 +92,23 @@ impl<'a, W: Word> Acquire<'a, W> {
         self
     }
 
+    /// Says what this is a wait for: for whoever [looks](super::SemaTable::waiting) at a program that hangs, and for the profiles of the feature
+    /// `profile`, in which a wait for a lock also counts against whoever held it. Without it, it is a wait for a
+    /// [wake-up](WaitReason::Wakeup).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitReason, address::Sema};
+    ///
+    /// let sema = Sema::new(1);
+    /// sema.acquire().reason(WaitReason::Mutex).wait();
+    /// ```
+    #[inline]
+    pub fn reason(self, reason: WaitReason) -> Self {
+        self.waiter.node.set_reason(reason);
+        self
+    }
+
     #[inline(always)]
     fn node(&self) -> &Node {
         &self.waiter.node
@@ -107,6 +128,7 @@ impl<'a, W: Word> Acquire<'a, W> {
     /// The permit is the caller's from here on.
     #[inline(always)]
     fn finish(&self) {
+        timing::ended(self.node());
         self.node().set_phase(Phase::Done);
     }
 
@@ -117,6 +139,7 @@ impl<'a, W: Word> Acquire<'a, W> {
         // SAFETY: idle, hence the owner's; it has no waker.
         unsafe { self.node().put_waker(waker) };
         self.node().set_phase(Phase::Waiting);
+        self.node().begin_wait();
         // SAFETY: the node is idle and has a waker; it is pinned with `self`, and dropping `self` takes it out.
         let joined = unsafe { self.address.join(self.waiter(), may_take) };
         if joined == Some(true) {
@@ -190,6 +213,7 @@ impl<'a, W: Word> Acquire<'a, W> {
             return state;
         }
         let front = locked.front(self.address.key()).expect("this one waits there (A-I2)");
+        Charge::stamp(self.node());
         // SAFETY: the lock is held, and this one is linked: its waker is there, and it is alive.
         let waker = unsafe {
             self.address.unlink(&locked, front, self.waiter());
@@ -202,11 +226,12 @@ impl<'a, W: Word> Acquire<'a, W> {
     }
 
     /// X for a wait that gives up: what is there wins.
+    #[cfg(feature = "std")]
     fn give_up(&self, outcome: State, panics: &mut Panics) -> State {
         match self.leave(outcome, panics) {
             node::GRANTED => node::GRANTED,
             // Nothing is there: if it was woken, somebody was faster, and nobody needs to be woken in its place.
-            _ if !self.address.try_take() => outcome,
+            _ if mutant::is(Mutant::WakeNotPassedOn) || !self.address.try_take() => outcome,
             _ => self.keep(),
         }
     }
@@ -217,10 +242,11 @@ impl<'a, W: Word> Acquire<'a, W> {
         let mut panics = Panics::new();
         let state = self.leave(node::CANCELLED, &mut panics);
         panics.catch(|| match state {
-            node::GRANTED => drop(self.address.release(1)),
+            node::GRANTED if !mutant::is(Mutant::GrantLost) => drop(self.address.release(1)),
             node::NOTIFIED if !mutant::is(Mutant::WakeNotPassedOn) => drop(self.address.serve(1, Give::Wake)),
             _ => {}
         });
+        timing::ended(self.node());
         panics.resume();
     }
 }
@@ -305,12 +331,14 @@ impl<W: Word> Acquire<'_, W> {
         coop::assert_may_block();
         let this = self.into_ref().get_ref();
         assert!(this.node().phase() != Phase::Done, "{DONE}");
-        if this.node().phase() == Phase::Waiting || !this.address.try_take() {
+        let ended = if this.node().phase() == Phase::Waiting || !this.address.try_take() {
             // SAFETY: the owner, by `Pin<&mut Self>`; pinned with `self`, and dropping `self` takes it out.
-            unsafe { thread::wait(this, options) }?;
-        }
-        this.finish();
-        Ok(())
+            unsafe { thread::wait(this, options) }
+        } else {
+            Ok(())
+        };
+        this.finish(); // also if it gave up before it had joined
+        ended
     }
 
     /// Blocks this thread until it has the permit. Threads and tasks wait in one queue.

@@ -10,6 +10,7 @@
 //! | [`RawSema`] | any `AtomicU32`, all its bits a count, as Go has it |
 //! | [`semacquire`], [`semrelease`], … | the same by pointer, for words that their waiter frees |
 //! | [`SemaTable`] | who waits at which address; one for the process, more if wanted |
+//! | [`NotifyList`] | tickets, and waiting for a ticket to be notified: what a [condition variable](crate::sync::Condvar) is made of |
 //!
 //! Inside, for those who read on:
 //!
@@ -20,6 +21,7 @@
 //! | `table` | the buckets, and how they become more |
 //! | `treap` | the addresses of a bucket, each with its waiters |
 //! | `acquire` | acquisitions as futures, for tasks and threads |
+//! | `notify` | the notify list |
 //! | `detached` | something to be done when a permit comes, and the pool of such waiters |
 //!
 //! # Examples
@@ -63,6 +65,7 @@
 mod acquire;
 #[cfg(feature = "std")]
 mod detached;
+mod notify;
 mod raw;
 mod sema;
 mod serve;
@@ -76,11 +79,14 @@ mod word;
 pub use acquire::Acquire;
 #[cfg(feature = "std")]
 pub use detached::semacquire_then;
+pub use notify::{Notified, NotifyList, Ticket};
 #[cfg(feature = "std")]
 pub use raw::{semacquire, semacquire_lifo, semacquire_with};
 pub use raw::{semrelease, semrelease_n, semtryacquire};
 pub use sema::{RawSema, Sema};
 pub use table::SemaTable;
+#[cfg(feature = "alloc")]
+pub use table::WaitingAt;
 pub use word::Word;
 
 /// After a hand-off to a thread that slept: it may have the processor (G29).

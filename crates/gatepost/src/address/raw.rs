@@ -7,7 +7,7 @@
 
 use super::serve::Address;
 use super::{RawSema, SemaTable};
-use crate::sys::atomic::AtomicU32 as Word;
+use crate::sys::atomic::explored::AtomicU32 as Word;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 
@@ -115,7 +115,7 @@ pub unsafe fn semtryacquire(addr: *const AtomicU32) -> bool {
 /// one has been told; so whoever has acquired what this releases may free the word at once.
 ///
 /// # Panics
-/// If the count would exceed `u32::MAX`, before anything has changed. (Go's wraps around.)
+/// If the count would exceed [`RawSema::MAX_COUNT`], before anything has changed. (Go's wraps around.)
 #[inline]
 #[track_caller]
 pub unsafe fn semrelease(addr: *const AtomicU32, handoff: bool) {

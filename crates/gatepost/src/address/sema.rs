@@ -4,8 +4,9 @@ use super::acquire::{Acquire, waiters};
 use super::serve::Address;
 use super::table::SemaTable;
 use super::word::sealed::Word as _;
-use super::word::{ONE, WAITS};
-use crate::sys::atomic::{Acquire as AcquireOrdering, AtomicU32};
+use super::word::{HEADROOM, ONE, WAITS};
+use crate::sys::atomic::Acquire as AcquireOrdering;
+use crate::sys::atomic::explored::AtomicU32;
 use crate::sys::const_fn;
 use core::fmt;
 
@@ -87,8 +88,9 @@ pub struct Sema(pub(super) AtomicU32);
 pub struct RawSema(pub(super) AtomicU32);
 
 impl Sema {
-    /// The most that it counts: `2^31 - 1`.
-    pub const MAX_COUNT: u32 = u32::MAX / ONE;
+    /// The most that it counts: `2^31 - 2^26 - 1`. (What is above is for threads that race for the edge: none of them can
+    /// make the count wrap around.)
+    pub const MAX_COUNT: u32 = u32::MAX / ONE - HEADROOM;
 
     const_fn! {
         /// A semaphore with `count` permits.
@@ -97,7 +99,7 @@ impl Sema {
         /// If `count` exceeds [`MAX_COUNT`](Self::MAX_COUNT).
         #[track_caller]
         pub const fn new(count: u32) -> Self {
-            assert!(count <= Self::MAX_COUNT, "a `Sema` counts to MAX_COUNT, which is 2^31 - 1, and not beyond");
+            assert!(count <= Self::MAX_COUNT, "a `Sema` counts to MAX_COUNT, which is 2^31 - 2^26 - 1, and not beyond");
             Self(AtomicU32::new(count * ONE))
         }
     }
@@ -110,8 +112,9 @@ impl Sema {
 }
 
 impl RawSema {
-    /// The most that it counts: `2^32 - 1`.
-    pub const MAX_COUNT: u32 = u32::MAX;
+    /// The most that releases bring the count to: `2^32 - 2^26 - 1`. (What is above is for threads that race for the edge:
+    /// none of them can make the count wrap around.)
+    pub const MAX_COUNT: u32 = u32::MAX - HEADROOM;
 
     const_fn! {
         /// A semaphore with `count` permits.

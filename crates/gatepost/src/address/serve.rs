@@ -16,9 +16,9 @@
 //! D5 tell it NOTIFIED. At most 32 in one hold. Unlock, then wake.
 //!
 //! **H, hand-off.** If there may be somebody, before anything is added: lock the bucket; the front is taken out and told
-//! GRANTED: the permit was never in the count, and nobody could take it before. If there is nobody, D1, under the lock.
-//! If nobody seemed to wait, D1; and if D2 then says otherwise, D3 to D5, where a permit is taken by T for the front, which is
-//! told GRANTED (or, if somebody was faster, nobody is woken).
+//! GRANTED: the permit was never in the count, and nobody could take it before. If there is nobody, D1, without the lock;
+//! and if D2 then says otherwise, D3 to D5, where a permit is taken by T for the front, which is told GRANTED. (If somebody was
+//! faster and has left nothing, nobody is woken.)
 //!
 //! **X, leave.** Lock the bucket. If still linked, unlink (the last one of a `Sema` clears the bit). If it was told GRANTED, release
 //! it. If it was told NOTIFIED, it has been woken for a permit that somebody else may sleep for: D3 to D5 for one, unless T
@@ -72,7 +72,7 @@
 use super::table::{Locked, SemaTable};
 use super::waiter::{Link, Waiter};
 use super::word::sealed::Word;
-use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::explored::AtomicU32;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{self, Node, State};
@@ -163,7 +163,7 @@ impl<'a, W: Word> Address<'a, W> {
     pub(super) unsafe fn join(self, waiter: NonNull<Waiter>, may_take: bool) -> Option<bool> {
         let early = mutant::is(Mutant::LookBeforeAnnounce).then(|| self.try_take());
         let locked = self.table.lock(self.key());
-        locked.announce(); // A1
+        locked.announce(W::PROTOCOL); // A1
         if !may_take && self.count() > 0 {
             locked.renounce();
             return None;
@@ -179,7 +179,6 @@ impl<'a, W: Word> Address<'a, W> {
         let crowded = unsafe { locked.link(self.key(), waiter) };
         drop(locked);
         if crowded {
-            #[cfg(feature = "alloc")]
             self.table.grow();
         }
         Some(true)
@@ -194,27 +193,30 @@ impl<'a, W: Word> Address<'a, W> {
         if W::was_marked(before, self.table, self.key()) {
             self.serve(n, Give::Wake);
         }
+        if mutant::is(Mutant::WordTouchedLate) {
+            return self.count();
+        }
         W::count_of(before) + n
     }
 
     /// H. Whether a thread that slept was handed the permit.
     #[track_caller]
     pub(super) fn hand_off(self) -> bool {
+        if mutant::is(Mutant::HandoffThroughCount) {
+            self.release(1);
+            return false;
+        }
         // SAFETY: the caller's operation, until it has released.
         if unsafe { W::is_marked(self.word, self.table) } {
             let locked = self.table.lock(self.key());
-            let mut batch = WakeBatch::new();
-            let Some(front) = self.front(&locked) else {
-                // Under the lock: whoever joins after this looks at the word after it.
-                // SAFETY: as above. D1.
-                unsafe { W::deposit(self.word, 1) };
-                return false;
-            };
-            // SAFETY: the lock is held, and `front` is the front there.
-            unsafe { self.tell(&locked, front, node::GRANTED, &mut batch) };
-            drop(locked);
-            return wake(&mut batch);
-        }
+            if let Some(front) = self.front(&locked) {
+                let mut batch = WakeBatch::new();
+                // SAFETY: the lock is held, and `front` is the front there.
+                unsafe { self.tell(&locked, front, node::GRANTED, &mut batch) };
+                drop(locked);
+                return wake(&mut batch);
+            }
+        } // unlocked: D1 may panic, and a panic runs the user's hook
         // SAFETY: as above. D1.
         let before = unsafe { W::deposit(self.word, 1) };
         W::was_marked(before, self.table, self.key()) && self.serve(1, Give::Permit)
@@ -229,10 +231,9 @@ impl<'a, W: Word> Address<'a, W> {
         let mut rest = Rest { address: self, left: n };
         let mut a_thread = false;
         loop {
-            let more = self.serve_some(&mut rest.left, give, &mut batch);
-            a_thread |= give == Give::Permit && batch.has_thread();
+            let more = self.serve_some(&mut rest.left, give, &mut batch, &mut a_thread);
             batch.wake_all(&mut panics);
-            if !more {
+            if !more || mutant::is(Mutant::BatchUnfinished) {
                 break;
             }
         }
@@ -241,8 +242,8 @@ impl<'a, W: Word> Address<'a, W> {
         a_thread
     }
 
-    /// One hold of the lock. Whether the batch was full before `left` was served.
-    fn serve_some(self, left: &mut u32, give: Give, batch: &mut WakeBatch) -> bool {
+    /// One hold of the lock. Whether the batch was full before `left` was served. `a_thread` is set if one was given its permit.
+    fn serve_some(self, left: &mut u32, give: Give, batch: &mut WakeBatch, a_thread: &mut bool) -> bool {
         let locked = self.table.lock(self.key());
         while *left > 0 {
             if batch.is_full() {
@@ -253,6 +254,7 @@ impl<'a, W: Word> Address<'a, W> {
             if give == Give::Permit && self.try_take() {
                 // SAFETY: the lock is held, and `front` is the front there.
                 unsafe { self.tell(&locked, front, node::GRANTED, batch) };
+                *a_thread |= batch.has_thread();
             } else if self.count() > 0 {
                 // SAFETY: as above.
                 unsafe { self.tell(&locked, front, node::NOTIFIED, batch) };
@@ -278,9 +280,17 @@ impl<'a, W: Word> Address<'a, W> {
     unsafe fn tell(self, locked: &Locked<'_>, front: NonNull<Waiter>, outcome: State, batch: &mut WakeBatch) {
         // SAFETY: linked, hence alive and with its waker. The word is alive: A-I4.
         unsafe {
+            Waiter::group(front, |group| batch.charge.decide(&group.list, Waiter::node_of(front), outcome));
             self.unlink(locked, front, front);
+            if mutant::is(Mutant::WakerTakenLate) {
+                Node::publish(Waiter::node_of(front), outcome);
+                return batch.push(front.as_ref().node.take_waker());
+            }
             batch.push(front.as_ref().node.take_waker());
             Node::publish(Waiter::node_of(front), outcome); // D5
+            if mutant::is(Mutant::BitClearedLate) && locked.front(self.key()).is_none() {
+                W::unmark(self.word);
+            }
         }
     }
 
@@ -291,7 +301,8 @@ impl<'a, W: Word> Address<'a, W> {
     pub(super) unsafe fn unlink(self, locked: &Locked<'_>, front: NonNull<Waiter>, waiter: NonNull<Waiter>) {
         // SAFETY: passed on; the word is alive, since `waiter` has not been told anything.
         unsafe {
-            if locked.unlink(front, waiter) || mutant::is(Mutant::BitClearedEarly) {
+            let last = locked.unlink(front, waiter) && !mutant::is(Mutant::BitClearedLate);
+            if last || mutant::is(Mutant::BitClearedEarly) {
                 W::unmark(self.word);
             }
         }

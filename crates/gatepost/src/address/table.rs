@@ -26,21 +26,25 @@
 //!
 //! **B-I3 (the look without a lock).** A releaser that sees `waiting` 0 in a bucket, and afterwards that its address belongs
 //! to that bucket still, has missed nobody who was linked, or announced, before its look began. Let `w` have been in that
-//! bucket then. It left by being taken out, which is somebody's service, or by B2; 0 was then read from B4 or later, whose
-//! Release makes B3 visible to the second look, and the address belongs elsewhere: a bucket does not become an address's
-//! own again.
+//! bucket then. It left by being taken out, which is somebody's service, or by B2; 0 was then read from B4, or from what a
+//! later holder of the lock wrote, who had B3 before it. Each of these is a Release (at least), which makes B3 visible to the
+//! second look, and the address belongs elsewhere: a bucket does not become an address's own again.
 //!
 //! # Cost
-//! 64 bytes for a bucket, each on a line of its own, and about eight addresses in it. To find an address is a search of a tree of
-//! about eight; its price does not grow with the number of addresses (a test counts the steps).
+//! 64 bytes for a bucket, each on a line of its own, and about three addresses in it. To find an address is a search of a tree of
+//! about three; its price does not grow with the number of addresses (a test counts the steps). Fewer in each would cost
+//! more buckets, more would cost more lines that are in no cache: with 10^4 addresses and more those are the price.
 
 use super::treap::Treap;
-use super::waiter::{Link, Waiter};
-use crate::sys::atomic::{AtomicU32, AtomicUsize, Relaxed, SeqCst};
+use super::waiter::{Link, Protocol, Waiter};
+use crate::sys::atomic::explored::{AtomicU32, AtomicUsize};
+use crate::sys::atomic::{Relaxed, Release, SeqCst};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::mutant::{self, Mutant};
 use crate::sys::{checked_fence, const_fn};
 use crate::wait::lock::{Held, Lock};
+#[cfg(feature = "alloc")]
+use crate::wait::reason::WaitReason;
 use core::ptr::NonNull;
 
 #[cfg(feature = "alloc")]
@@ -49,17 +53,16 @@ use segments::Segments;
 /// Buckets that a table begins with.
 pub(super) const BASE: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 64 };
 /// A bucket with so many addresses is a reason to split one.
-#[cfg(feature = "alloc")]
-pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 12 };
+pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 4 };
 
 /// Who waits at which address. See the [module's documentation](super) for what it is for.
 ///
 /// There is one for the process, which [`Sema`](super::Sema) and [`RawSema`](super::RawSema) use by themselves. A table of
-/// one's own isolates its users from everybody else's waiters: their methods that end in `_in` take it. Whoever acquires
-/// in one table must be released in the same one.
+/// one's own isolates its users from everybody else's waiters: their methods that end in `_in` take it. All who use one
+/// word, to acquire or to release, must use one table: a release that looks in another one wakes nobody.
 ///
 /// # Cost
-/// 4 KiB, and 64 bytes more for about eight addresses at which somebody waits at one time, on 64-bit machines with `alloc`.
+/// 4 KiB, and 64 bytes more for about three addresses at which somebody waits at one time, on 64-bit machines with `alloc`.
 /// It grows in steps of one bucket, and keeps what it has grown to. Without `alloc` it does not grow: looking for an address
 /// then takes time in proportion to the logarithm of their number.
 ///
@@ -116,21 +119,29 @@ impl Locked<'_> {
         self.bucket.treap.with_mut(|treap| f(unsafe { &mut *treap }))
     }
 
-    fn change_waiting(&self, change: i32) {
-        let waiting = self.bucket.waiting.load(Relaxed).wrapping_add_signed(change);
-        // ORDERING: SeqCst, the two-location protocol of `raw`: what comes before the look at the word.
-        self.bucket.waiting.store(waiting, SeqCst);
+    /// A1: one more waits here, or is about to. Who releases a `RawSema` from now on comes and looks; who releases a `Sema`
+    /// learns of it from the word's bit, and does not look here.
+    #[inline]
+    pub(super) fn announce(&self, protocol: Protocol) {
+        let waiting = self.bucket.waiting.load(Relaxed).wrapping_add(1);
+        match protocol {
+            Protocol::Raw => {
+                // ORDERING: SeqCst, the two-location protocol of `serve`: what comes before the look at the word.
+                self.bucket.waiting.store(waiting, SeqCst);
+                checked_fence();
+            }
+            // ORDERING: Release, as in `renounce`. On x86-64 that is no RMW.
+            Protocol::Bit => self.bucket.waiting.store(waiting, Release),
+        }
     }
 
-    /// One more waits here, or is about to: who releases from now on comes and looks. (A1 of the protocol in `raw`.)
-    pub(super) fn announce(&self) {
-        self.change_waiting(1);
-        checked_fence();
-    }
-
-    /// It does not wait after all.
+    /// It waits no more, or does not wait after all.
+    #[inline]
     pub(super) fn renounce(&self) {
-        self.change_waiting(-1);
+        let waiting = self.bucket.waiting.load(Relaxed).wrapping_sub(1);
+        // ORDERING: Release pairs with the look of `may_wait`: who reads a 0 that was written after B4 sees B3 (B-I3). To be
+        // seen late costs a releaser a look in vain, and nobody a wake-up.
+        self.bucket.waiting.store(waiting, Release);
     }
 
     /// The first who waits at `key`.
@@ -149,10 +160,7 @@ impl Locked<'_> {
             let before = treap.heads();
             // SAFETY: the lock is held; the rest by the caller's promise.
             unsafe { waiter.as_ref().ahead.set(treap.push(key, waiter)) };
-            #[cfg(feature = "alloc")]
-            return treap.heads() > before && treap.heads() > CROWD;
-            #[cfg(not(feature = "alloc"))]
-            return treap.heads() < before;
+            treap.heads() > before && treap.heads() > CROWD
         })
     }
 
@@ -173,21 +181,27 @@ impl Locked<'_> {
     }
 }
 
-/// Spreads addresses, which are multiples of four, over 32 bits.
+/// Spreads addresses, which are multiples of four, over 32 bits, of which the lower ones choose the bucket.
+///
+/// One multiplication by the golden ratio is not enough: words side by side are an arithmetic progression, which it maps to
+/// another, and in some of the sizes to which the table grows that one comes back to the same few buckets (160,000 words
+/// side by side were found in buckets of 20, with most of the others empty). So what the first one has spread over the upper
+/// half is folded into the lower half, and spread once more.
 #[cfg(not(all(test, any(loom, shuttle))))]
 #[inline]
 pub(super) fn hash(key: usize) -> usize {
-    // The golden ratio, of which the upper half of the product is taken: its lower bits depend on all of the address.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let once = (key as u64 >> 2).wrapping_mul(GOLDEN);
     #[allow(clippy::cast_possible_truncation)] // 32 bits
-    let hash = ((key as u64 >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+    let hash = ((once ^ (once >> 32)).wrapping_mul(GOLDEN) >> 32) as usize;
     hash
 }
 
-/// Under a model checker: the position of the word in the checks' array of words, which is aligned to 256 bytes. (An
+/// Under a model checker: the position of the word in the checks' array of words, which is aligned to 1024 bytes. (An
 /// address of the heap would differ from execution to execution.)
 #[cfg(all(test, any(loom, shuttle)))]
 pub(super) fn hash(key: usize) -> usize {
-    (key % 256) / size_of::<AtomicU32>()
+    (key % 1024) / size_of::<AtomicU32>()
 }
 
 /// The bucket, of `size`, to which a hash belongs.
@@ -242,13 +256,16 @@ impl SemaTable {
     /// Locks the bucket to which `key` belongs.
     pub(super) fn lock(&self, key: usize) -> Locked<'_> {
         let hash = hash(key);
+        let mut size = self.size();
         loop {
-            let at = owner(hash, self.size());
+            let at = owner(hash, size);
             let bucket = self.bucket(at);
             let held = bucket.lock.lock();
-            if owner(hash, self.size()) == at || mutant::is(Mutant::StaleBucket) {
+            let now = self.size();
+            if now == size || owner(hash, now) == at || mutant::is(Mutant::StaleBucket) {
                 return Locked { bucket, _held: held }; // B-I1
             }
+            size = now;
         }
     }
 
@@ -256,25 +273,59 @@ impl SemaTable {
     #[inline]
     pub(super) fn may_wait(&self, key: usize) -> bool {
         let hash = hash(key);
-        let mut at = owner(hash, self.size());
+        let mut size = self.size();
         loop {
-            // ORDERING: SeqCst, the two-location protocol of `raw`; and with the Release half of B4 for the look below.
+            let at = owner(hash, size);
+            // ORDERING: SeqCst, the two-location protocol of `serve`; and with the Release half of B4 for the look below.
             if self.bucket(at).waiting.load(SeqCst) != 0 {
                 return true;
             }
-            let now = owner(hash, self.size());
-            if now == at || mutant::is(Mutant::SplitUnseen) {
+            let now = self.size();
+            // Of the same size it is the same bucket; of another, it may be.
+            if now == size || owner(hash, now) == at || mutant::is(Mutant::SplitUnseen) {
                 return false;
             }
-            at = now;
+            size = now;
         }
     }
 
     /// Buckets that there are.
-    #[cfg(all(test, feature = "alloc"))]
+    #[cfg(all(test, feature = "alloc", not(any(loom, shuttle))))]
     pub(super) fn buckets(&self) -> usize {
         self.size()
     }
+
+    /// Walks the whole table: everybody is where they belong and counted there (A-I2, B-I2). Returns how many wait.
+    #[cfg(all(test, feature = "alloc"))]
+    pub(super) fn check(&self) -> u32 {
+        let size = self.size();
+        let check = |at| {
+            let bucket = self.bucket(at);
+            let locked = Locked { bucket, _held: bucket.lock.lock() };
+            let (mut waiting, mut heads) = (0, 0);
+            locked.treap(|treap| {
+                // SAFETY: the lock is held.
+                unsafe {
+                    treap.for_each(|key, waiters| {
+                        assert_eq!(owner(hash(key), size), at, "B-I1: an address in a bucket that is not its own");
+                        waiting += u32::try_from(waiters.count()).expect("they are counted in 32 bits");
+                        heads += 1;
+                    });
+                }
+                assert_eq!(treap.heads(), heads, "as many addresses as the treap says");
+            });
+            assert_eq!(bucket.waiting.load(Relaxed), waiting, "B-I2: each waiter is counted, and nobody else");
+            waiting
+        };
+        (0..size).map(check).sum()
+    }
+}
+
+#[cfg(not(feature = "alloc"))]
+impl SemaTable {
+    /// A bucket is crowded: without an allocator there is nothing to split it into.
+    #[allow(clippy::unused_self)]
+    pub(super) fn grow(&self) {}
 }
 
 #[cfg(feature = "alloc")]
@@ -296,7 +347,8 @@ impl SemaTable {
                 unsafe { (*old).split(&mut *new, |key| owner(hash(key), size + 1) == size) }
             })
         });
-        new.waiting.store(moved, Relaxed); // published by B3
+        let counted = if mutant::is(Mutant::MovedUncounted) { 0 } else { moved };
+        new.waiting.store(counted, Relaxed); // published by B3
         if mutant::is(Mutant::SplitOutOfOrder) {
             // ORDERING: SeqCst as below.
             old.waiting.store(old.waiting.load(Relaxed) - moved, SeqCst);
@@ -309,28 +361,65 @@ impl SemaTable {
         }
     }
 
-    /// Everybody who waits: addresses, and for each the reasons of its waiters in their order. A snapshot, bucket by
-    /// bucket: for diagnostics.
+    /// Everybody who waits, by address: a snapshot, bucket by bucket, to find out why a program does not go on (G54).
     ///
     /// # Cost
     /// Each bucket is locked while its waiters are copied.
-    pub(super) fn snapshot<T>(&self, of: impl Fn(&Waiter) -> T) -> alloc::vec::Vec<(usize, alloc::vec::Vec<T>)> {
+    ///
+    /// # Examples
+    /// ```
+    /// use gatepost::{WaitReason, address::{Sema, SemaTable}};
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
+    ///
+    /// let (table, sema) = (SemaTable::new(), Sema::new(0));
+    /// let mut lock = pin!(sema.acquire_in(&table).reason(WaitReason::Mutex));
+    /// assert!(lock.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    ///
+    /// let waiting = table.waiting();
+    /// assert_eq!(waiting[0].address, std::ptr::from_ref(&sema).addr());
+    /// assert_eq!(waiting[0].reasons, [WaitReason::Mutex]);
+    /// ```
+    pub fn waiting(&self) -> alloc::vec::Vec<WaitingAt> {
         let mut all = alloc::vec::Vec::new();
         let mut at = 0;
         while at < self.size() {
             let bucket = self.bucket(at);
+            let room = bucket.waiting.load(Relaxed) as usize;
+            // What is copied into is allocated before the lock: an allocator may wait at an address itself.
+            let mut copied = alloc::vec::Vec::with_capacity(room);
             let locked = Locked { bucket, _held: bucket.lock.lock() };
-            // Copied under the lock, which allocates: an allocator that waits at an address would meet itself.
             locked.treap(|treap| {
                 // SAFETY: the lock is held; those in the lists are linked, hence alive.
                 unsafe {
-                    treap.for_each(|key, waiters| all.push((key, waiters.map(|waiter| of(waiter.as_ref())).collect())));
+                    treap.for_each(|key, waiters| {
+                        for waiter in waiters {
+                            if copied.len() < copied.capacity() {
+                                copied.push((key, waiter.as_ref().node.reason()));
+                            }
+                        }
+                    });
                 }
             });
+            drop(locked);
+            for here in copied.chunk_by(|a, b| a.0 == b.0) {
+                let reasons = here.iter().map(|&(_, reason)| reason).collect();
+                all.push(WaitingAt { address: here[0].0, reasons });
+            }
             at += 1;
         }
         all
     }
+}
+
+/// Who waits at an address: see [`SemaTable::waiting`].
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingAt {
+    /// The address of the word.
+    pub address: usize,
+    /// What its waiters wait for, first come first.
+    pub reasons: alloc::vec::Vec<WaitReason>,
 }
 
 impl Default for SemaTable {

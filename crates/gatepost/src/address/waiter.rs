@@ -9,6 +9,7 @@
 use crate::sys::cell::UnsafeCell;
 use crate::wait::node::Node;
 use crate::wait::queue::Queue;
+use crate::wait::reason::WaitReason;
 use crate::wait::tree::{Branch, Place};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
@@ -63,8 +64,10 @@ unsafe impl Sync for Waiter {}
 impl Waiter {
     #[inline(always)]
     pub(super) fn new(protocol: Protocol) -> Self {
+        let node = Node::new(1);
+        node.set_reason(WaitReason::Wakeup);
         Self {
-            node: Node::new(1),
+            node,
             order: Order::Fifo,
             protocol,
             ahead: Cell::new(0),

@@ -10,7 +10,8 @@
 
 use super::table::SemaTable;
 use super::waiter::Protocol;
-use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, SeqCst};
+use crate::sys::atomic::explored::AtomicU32;
+use crate::sys::atomic::{AcqRel, Acquire, Relaxed, SeqCst};
 use crate::sys::checked_fence;
 use crate::sys::mutant::{self, Mutant};
 use core::ptr::NonNull;
@@ -75,11 +76,18 @@ pub(crate) mod sealed {
     }
 }
 
+/// Room above the largest count: see [`add`].
+pub(super) const HEADROOM: u32 = 1 << 26;
+
 /// Adds `n` units of `unit` to the word, whose count fills the bits from `unit` on. Returns what it was.
 ///
-/// One RMW that cannot overflow where the count is below half and `n` below 2^12: so many additions at one time would take
-/// 2^18 threads. Otherwise by a CAS, which refuses before it changes anything: a word that was added to first would have to
-/// be put right again, and waiters could be lost meanwhile.
+/// One RMW where the count is below half and `n` below 16. Otherwise by a CAS, which refuses before it changes anything: a
+/// word that was added to first would have to be put right again, and waiters could be lost meanwhile.
+///
+/// The RMW rests on a look that may be old. Those who have looked at a count below half and not yet added are at most as
+/// many as there are threads, 2^22 on Linux, and add less than 16 each: less than [`HEADROOM`], which the CAS leaves free
+/// above the largest count. So the count may come to exceed its maximum by that much, if threads race for the edge, but
+/// never wraps around.
 ///
 /// # Safety
 /// The word is alive.
@@ -88,7 +96,7 @@ pub(crate) mod sealed {
 unsafe fn add(word: NonNull<AtomicU32>, n: u32, unit: u32) -> u32 {
     // SAFETY: by the caller's promise. (A pointer is looked through anew for each access: after the RMW it may dangle.)
     let value = unsafe { word.as_ref() }.load(Relaxed);
-    if value < 1 << 31 && n < 1 << 12 {
+    if value < 1 << 31 && n < 16 {
         // ORDERING: SeqCst for `RawSema`, whose releaser then looks at another location; the Release half pairs with the
         // Acquire of `take`; the Acquire half continues what others released.
         // SAFETY: as above.
@@ -107,16 +115,15 @@ unsafe fn add(word: NonNull<AtomicU32>, n: u32, unit: u32) -> u32 {
 #[track_caller]
 unsafe fn add_slow(word: NonNull<AtomicU32>, n: u32, unit: u32, mut value: u32) -> u32 {
     loop {
-        let sum = n.checked_mul(unit).and_then(|n| value.checked_add(n)).unwrap_or_else(|| {
-            panic!(
-                "a semaphore of four bytes counts to {} and not beyond: {n} were to be added to {}",
-                u32::MAX / unit,
-                value / unit
-            )
-        });
+        let (count, max) = (value / unit, u32::MAX / unit - HEADROOM);
+        // Not in a closure: the panic is the caller's.
+        let Some(sum) = count.checked_add(n).filter(|&sum| sum <= max) else {
+            panic!("a semaphore of four bytes counts to {max} and not beyond: {n} were to be added to {count}")
+        };
+        let next = value + (sum - count) * unit;
         // ORDERING: as in `add`.
         // SAFETY: by the caller's promise; a failed CAS has released nothing.
-        match unsafe { word.as_ref() }.compare_exchange(value, sum, SeqCst, Relaxed) {
+        match unsafe { word.as_ref() }.compare_exchange(value, next, SeqCst, Relaxed) {
             Ok(before) => {
                 checked_fence();
                 return before;

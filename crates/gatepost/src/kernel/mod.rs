@@ -31,10 +31,10 @@ mod queue;
 #[cfg(feature = "std")]
 mod recording;
 mod semaphore;
-#[cfg(test)]
-mod tests;
 #[cfg(feature = "std")]
 pub mod simulated;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wait;
 

@@ -20,6 +20,7 @@ use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::coop;
 use crate::wait::node::{self, Node, Phase};
+use crate::wait::timing;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -256,6 +257,7 @@ impl<H: Handle> Acquiring<H> {
         // SAFETY: the owner; `Waiting`, so the node has joined (or holds a grant). Nobody looks at it again.
         if unsafe { semaphore.gate.cancel(&self.node, &mut panics) } {
             core::mem::forget(give_back);
+            timing::ended(&self.node);
             return panics.resume();
         }
         Self::abandon_slow(give_back, panics);
@@ -266,7 +268,9 @@ impl<H: Handle> Acquiring<H> {
     fn abandon_slow(give_back: GiveBack<'_, <H::Policy as sealed::Policy>::Gate>, mut panics: Panics) {
         // SAFETY: as in `abandon`.
         unsafe { give_back.gate.withdraw(give_back.node, node::CANCELLED, &mut panics) };
+        let node = give_back.node;
         panics.catch(|| drop(give_back));
+        timing::ended(node);
         panics.resume();
     }
 }
@@ -416,8 +420,9 @@ macro_rules! face {
             /// # Examples
             /// See [`WaitOptions`].
             #[track_caller]
-            pub fn wait_with(self, options: WaitOptions<'_>) -> Result<$permit<$($permit_arguments)*>, WaitError> {
-                core::pin::pin!(self.0).wait(options).map($permit)
+            pub fn wait_with(mut self, options: WaitOptions<'_>) -> Result<$permit<$($permit_arguments)*>, WaitError> {
+                // SAFETY: it is not moved again, and dropped where it is. (`pin!` would copy it.)
+                unsafe { Pin::new_unchecked(&mut self.0) }.wait(options).map($permit)
             }
 
             /// As [`wait_with`](Self::wait_with), for a future that is pinned, and perhaps polled already: it keeps its

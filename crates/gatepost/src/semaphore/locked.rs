@@ -26,6 +26,7 @@ use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{Node, State};
 use crate::wait::queue::Queue;
+use crate::wait::timing::Charge;
 use core::fmt;
 use core::ptr::NonNull;
 use core::task::Waker;
@@ -264,7 +265,8 @@ impl<W: LockWord> LockedQueue<W> {
     /// LOCKED is held, the node is linked and has its waker. It must not be touched afterwards.
     pub(super) unsafe fn dequeue(&self, node: NonNull<Node>, outcome: State, batch: &mut WakeBatch) {
         // SAFETY: passed on.
-        batch.push(unsafe { self.pop(node, outcome) });
+        let waker = unsafe { self.pop(node, outcome, &mut batch.charge) };
+        batch.push(waker);
     }
 
     /// The same for one waker.
@@ -272,9 +274,10 @@ impl<W: LockWord> LockedQueue<W> {
     /// # Safety
     /// As for [`dequeue`](Self::dequeue).
     #[inline(always)]
-    pub(super) unsafe fn pop(&self, node: NonNull<Node>, outcome: State) -> Waker {
+    pub(super) unsafe fn pop(&self, node: NonNull<Node>, outcome: State, charge: &mut Charge) -> Waker {
         // SAFETY: by the caller's promise.
         let waker = unsafe {
+            charge.decide(&self.queue, node, outcome);
             self.queue.remove(node);
             node.as_ref().take_waker()
         };
@@ -283,6 +286,7 @@ impl<W: LockWord> LockedQueue<W> {
         unsafe { Node::publish(node, outcome) };
         waker
     }
+
     /// Takes LOCKED, setting `mark` with it, and returns the word as it is then. At each look `bail` may end it with a
     /// reason; it must when the word is not QUEUED, unless `mark` says that it will be (LOCKED implies QUEUED).
     #[inline(always)]

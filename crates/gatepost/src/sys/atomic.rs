@@ -45,6 +45,69 @@ pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use counted::{AtomicPtr, AtomicU32, AtomicUsize};
+
+/// The same atomics, but for loom, which explores more of them: for words that are read before they are written to.
+pub(crate) mod explored {
+    #[cfg(all(test, loom))]
+    pub(crate) use super::touched::{AtomicU32, AtomicUsize};
+    #[cfg(not(all(test, loom)))]
+    pub(crate) use super::{AtomicU32, AtomicUsize};
+}
+
+/// Loom remembers one last access of each object. A thread that reads a word and then writes to it has itself been the last
+/// one, so loom does not see that its write races with what another thread read before, and never tries the write
+/// first. Here each read comes after an RMW of a word beside it, which is relaxed and so orders nothing for the program;
+/// but loom sees that two of them race, and tries both orders.
+#[cfg(all(test, loom))]
+mod touched {
+    use core::sync::atomic::Ordering::{self, Relaxed};
+
+    macro_rules! touched {
+        ($name:ident, $value:ty) => {
+            #[allow(unreachable_pub)]
+            #[derive(Debug)]
+            pub struct $name {
+                value: loom::sync::atomic::$name,
+                touch: loom::sync::atomic::AtomicUsize,
+            }
+
+            #[allow(dead_code)]
+            impl $name {
+                pub(crate) fn new(value: $value) -> Self {
+                    let value = loom::sync::atomic::$name::new(value);
+                    Self { value, touch: loom::sync::atomic::AtomicUsize::new(0) }
+                }
+                pub(crate) fn load(&self, order: Ordering) -> $value {
+                    self.touch.fetch_add(0, Relaxed);
+                    self.value.load(order)
+                }
+                pub(crate) fn store(&self, value: $value, order: Ordering) {
+                    self.value.store(value, order);
+                }
+                pub(crate) fn compare_exchange(
+                    &self,
+                    current: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    self.value.compare_exchange(current, new, success, failure)
+                }
+                pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                    self.value.fetch_add(value, order)
+                }
+                pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                    self.value.fetch_and(value, order)
+                }
+                pub(crate) fn with_mut<R>(&mut self, f: impl FnOnce(&mut $value) -> R) -> R {
+                    self.value.with_mut(f)
+                }
+            }
+        };
+    }
+    touched!(AtomicU32, u32);
+    touched!(AtomicUsize, usize);
+}
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use counted::{Counts, count_syscall, counts};
 

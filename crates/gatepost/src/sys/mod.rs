@@ -49,7 +49,9 @@ pub(crate) mod signal;
 #[inline(always)]
 pub(crate) fn checked_fence() {
     #[cfg(all(test, loom))]
-    loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    if !mutant::is(mutant::Mutant::FenceMissing) {
+        loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 /// One turn of a spin loop.

@@ -76,8 +76,30 @@ pub(crate) enum Mutant {
     BitClearedEarly,
     /// Address: a waiter that was woken and goes away does not wake another.
     WakeNotPassedOn,
-    /// Address: a permit is given back by handing it to nobody while somebody waits.
-    HandoffUncounted,
+    /// Notify list: a ticket that was notified before its waiter came is queued all the same (G45).
+    ArrivalUnchecked,
+    /// Notify list: a ticket whose waiter has left swallows a notification.
+    VoidForgotten,
+    /// Notify list: a notified waiter that goes away does not pass its notification on.
+    NotificationLost,
+    /// Notify list: the fast path looks at `wait` before `notify`.
+    NotifySeenLast,
+    /// Condition variable: the mutex is unlocked before the ticket is taken.
+    TicketAfterUnlock,
+    /// Address: a hand-off adds its permit to the count, and wakes.
+    HandoffThroughCount,
+    /// Address: whoever serves many ends with the first full batch.
+    BatchUnfinished,
+    /// Address: D5 comes before D4: the bit is cleared when the waiter has been told.
+    BitClearedLate,
+    /// Address: the waker is taken out of a waiter that has been told (P1).
+    WakerTakenLate,
+    /// Address: a releaser looks at the word once more when everything is done.
+    WordTouchedLate,
+    /// Address table: those whom a split moves are not counted in their new bucket.
+    MovedUncounted,
+    /// The order of two locations is not kept: what stands for `SeqCst` under loom is left out.
+    FenceMissing,
 }
 
 /// Whether `mutant` is seeded in this thread.

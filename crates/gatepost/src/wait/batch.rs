@@ -3,10 +3,14 @@
 //! Under the lock wakers are only moved, into a batch of at most [`CAPACITY`]; they run after the lock is given back (W3,
 //! W4). Nothing is allocated.
 //!
+//! With the wakers goes what the hold of the lock is charged with in the mutex profile ([`timing`](super::timing)): it is
+//! reported where they run.
+//!
 //! A waker may panic. The rest of its batch is woken all the same, and so are later batches: with `std` each panic is
 //! caught, and the first is resumed when everything is done ([`Panics`]); without, `Drop` does the rest while the panic
 //! unwinds (a second panic then aborts, as any panic in a destructor does).
 
+use super::timing::Charge;
 use core::mem::MaybeUninit;
 use core::task::Waker;
 
@@ -20,12 +24,14 @@ pub(crate) struct WakeBatch {
     /// `wakers[next..len]` are initialised.
     next: usize,
     len: usize,
+    /// What the hold of the lock is charged with.
+    pub(crate) charge: Charge,
 }
 
 impl WakeBatch {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { wakers: [const { MaybeUninit::uninit() }; CAPACITY], next: 0, len: 0 }
+        Self { wakers: [const { MaybeUninit::uninit() }; CAPACITY], next: 0, len: 0, charge: Charge::new() }
     }
 
     #[inline]
@@ -70,10 +76,12 @@ impl WakeBatch {
         false
     }
 
-    /// Wakes all, in order, and empties the batch. The first panic is kept in `panics`. Returns whether none panicked.
+    /// Wakes all, in order, and empties the batch; reports the charge. The first panic is kept in `panics`. Returns whether none panicked.
     #[inline]
     pub(crate) fn wake_all(&mut self, panics: &mut Panics) -> bool {
-        self.len == 0 || self.wake_some(panics)
+        let all = self.len == 0 || self.wake_some(panics);
+        self.charge.report();
+        all
     }
 
     fn wake_some(&mut self, panics: &mut Panics) -> bool {

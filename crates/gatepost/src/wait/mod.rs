@@ -11,6 +11,8 @@
 //! | [`options`] | how long a thread waits, and why it stopped |
 //! | [`tree`] | a search tree of nodes that lie elsewhere |
 //! | [`lock`] | a small lock for the queues that have none in a word of their own |
+//! | [`reason`] | what a waiter waits for, in a word |
+//! | [`timing`] | the hook of the contention profiles: who waited for how long, and whose release ended it |
 //! | [`coop`] | what the feature `tokio` adds |
 //!
 //! # The rules of the house
@@ -36,6 +38,8 @@ pub(crate) mod options;
 #[cfg(feature = "std")]
 pub(crate) mod parker;
 pub(crate) mod queue;
+pub(crate) mod reason;
 #[cfg(feature = "std")]
 pub(crate) mod thread;
+pub(crate) mod timing;
 pub(crate) mod tree;

@@ -24,6 +24,8 @@
 //! | `need` | the owner | anybody, read only |
 //! | `state` | the owner | the holder writes, anybody reads |
 //! | `phase` | the owner | the owner |
+//! | `reason` | the owner | anybody, read only |
+//! | `timed`, `times` | see [`timing`](super::timing) | |
 //!
 //! *Linked* ends with the store that publishes the outcome.
 //!
@@ -33,6 +35,8 @@
 //!
 //! Fields are written when they are first needed: a future that is granted at once writes `state`, `phase` and `need`.
 
+use super::reason::WaitReason;
+use super::timing::Times;
 use crate::sys::atomic::{Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::cell::UnsafeCell;
 use crate::sys::const_fn;
@@ -88,14 +92,19 @@ struct Links {
 pub struct Node {
     state: AtomicU32,
     phase: Cell<Phase>,
+    reason: Cell<WaitReason>,
+    /// Which profiles the wait belongs in: see [`timing`](super::timing). As wide as makes the four fields eight bytes, which
+    /// are written at once.
+    timed: Cell<u16>,
     need: usize,
     waker: UnsafeCell<MaybeUninit<Waker>>,
     links: UnsafeCell<MaybeUninit<Links>>,
+    times: Times,
     _pinned: PhantomPinned,
 }
 
 // SAFETY: the table in the module head: each field is atomic, constant while shared, or touched by one party at a time.
-// `phase` is read and written only through the owner's `Pin<&mut _>` or by value.
+// `phase` is read and written only through the owner's `Pin<&mut _>` or by value; `reason` and `timed` are written so.
 unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}
@@ -107,9 +116,12 @@ impl Node {
             Self {
                 state: AtomicU32::new(IDLE),
                 phase: Cell::new(Phase::New),
+                reason: Cell::new(WaitReason::Semaphore),
+                timed: Cell::new(0),
                 need,
                 waker: UnsafeCell::new(MaybeUninit::uninit()),
                 links: UnsafeCell::new(MaybeUninit::uninit()),
+                times: Times::new(),
                 _pinned: PhantomPinned,
             }
         }
@@ -131,6 +143,41 @@ impl Node {
     #[inline(always)]
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.set(phase);
+    }
+
+    /// What it waits for.
+    #[inline(always)]
+    #[allow(dead_code)] // asked for by profiles and diagnostics
+    pub(crate) fn reason(&self) -> WaitReason {
+        self.reason.get()
+    }
+
+    /// Owner only, before the node is linked.
+    #[inline(always)]
+    #[allow(dead_code)] // what waits for something else than a semaphore
+    pub(crate) fn set_reason(&self, reason: WaitReason) {
+        self.reason.set(reason);
+    }
+
+    /// Which profiles the wait belongs in. Owner, or holder of the lock of the queue that it is in.
+    #[inline(always)]
+    #[allow(dead_code)] // always 0 without the feature `profile`
+    pub(super) fn timed(&self) -> u16 {
+        self.timed.get()
+    }
+
+    /// Owner only, while not linked.
+    #[inline(always)]
+    #[allow(dead_code)] // always 0 without the feature `profile`
+    pub(super) fn set_timed(&self, timed: u16) {
+        self.timed.set(timed);
+    }
+
+    /// See [`timing`](super::timing).
+    #[inline(always)]
+    #[allow(dead_code)] // empty without the feature `profile`
+    pub(super) fn times(&self) -> &Times {
+        &self.times
     }
 
     /// The state, with everything that its publisher did.

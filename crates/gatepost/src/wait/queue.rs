@@ -7,9 +7,14 @@
 //! **Q1.** `front` is `None` iff `back` is; the front's `prev` and the back's `next` are `None`.
 //! **Q2.** A node is in at most one queue, once; between `push_back` and `remove` it is alive and does not move.
 //!
-//! Every operation is O(1), touches at most the node and its two neighbours, and needs the lock of whoever owns the queue.
+//! Every operation is O(1), touches at most the node, its two neighbours and the front, and needs the lock of whoever owns
+//! the queue.
+//!
+//! With the feature `profile` the front carries what its queue's waiters have in common ([`timing`](super::timing)), and
+//! hands it on when another becomes the front.
 
 use super::node::Node;
+use super::timing::Times;
 use crate::sys::cell::UnsafeCell;
 use crate::sys::const_fn;
 use core::ptr::NonNull;
@@ -64,9 +69,13 @@ impl Queue {
                 Node::init_links(node, back, None);
                 match back {
                     Some(back) => Node::set_next(back, Some(node)),
-                    None => (*ends).front = Some(node),
+                    None => {
+                        (*ends).front = Some(node);
+                        Times::hand_on(None, node);
+                    }
                 }
                 (*ends).back = Some(node);
+                Times::join(node, (*ends).front.unwrap_or(node));
             }
         });
     }
@@ -87,22 +96,34 @@ impl Queue {
                     None => (*ends).back = Some(node),
                 }
                 (*ends).front = Some(node);
+                Times::hand_on(front, node);
+                Times::join(node, node);
             }
         });
     }
 
-    /// Moves all that is in `other`, which is empty afterwards, into this queue, which is empty before.
+    /// Moves all that is in `other`, which is empty afterwards, behind what is in this queue. (What a front carries for the profiles
+    /// comes with it into an empty queue only: waiters of two queues that are joined belong in no mutex profile.)
     ///
     /// # Safety
     /// The caller holds the locks of both.
     #[inline]
-    pub(crate) unsafe fn take_over(&self, other: &Self) {
+    pub(crate) unsafe fn append(&self, other: &Self) {
         // SAFETY: the locks' holder is alone with the ends.
         let moved = other.ends.with_mut(|ends| unsafe { core::mem::replace(&mut *ends, Ends::EMPTY) });
+        let Some(first) = moved.front else { return };
         self.ends.with_mut(|ends| {
-            // SAFETY: as above.
-            let before = unsafe { core::mem::replace(&mut *ends, moved) };
-            debug_assert!(before.front.is_none(), "taking over would lose waiters");
+            // SAFETY: as in `push_back`; both nodes are linked.
+            unsafe {
+                match (*ends).back {
+                    Some(back) => {
+                        Node::set_next(back, Some(first));
+                        Node::set_prev(first, Some(back));
+                    }
+                    None => (*ends).front = Some(first),
+                }
+                (*ends).back = moved.back;
+            }
         });
     }
 
@@ -116,9 +137,15 @@ impl Queue {
             // SAFETY: as in `push_back`; the neighbours of a linked node are linked, hence alive (Q2).
             unsafe {
                 let (prev, next) = (Node::prev(node), Node::next(node));
+                Times::leave(node, (*ends).front.unwrap_or(node));
                 match prev {
                     Some(prev) => Node::set_next(prev, next),
-                    None => (*ends).front = next,
+                    None => {
+                        (*ends).front = next;
+                        if let Some(next) = next {
+                            Times::hand_on(Some(node), next);
+                        }
+                    }
                 }
                 match next {
                     Some(next) => Node::set_prev(next, prev),
@@ -182,9 +209,24 @@ mod tests {
             }
             let heir = Queue::new();
             // SAFETY: one thread.
-            unsafe { heir.take_over(&queue) };
-            proptest::prop_assert_eq!(contents(&heir), Vec::from(model));
+            unsafe { heir.append(&queue) };
+            proptest::prop_assert_eq!(contents(&heir), Vec::from(model.clone()));
             proptest::prop_assert!(contents(&queue).is_empty());
+            // Behind what is there, and behind nothing.
+            if let Some((id, node)) = fresh.next() {
+                // SAFETY: one thread; the node is new and outlives the queue.
+                unsafe { queue.push_back(NonNull::from(node)) };
+                model.push_front(id);
+            }
+            for _ in 0..2 {
+                // SAFETY: one thread.
+                unsafe { queue.append(&heir) };
+                proptest::prop_assert_eq!(contents(&queue), Vec::from(model.clone()));
+                proptest::prop_assert!(contents(&heir).is_empty());
+                // SAFETY: one thread.
+                unsafe { heir.append(&queue) };
+                proptest::prop_assert_eq!(contents(&heir), Vec::from(model.clone()));
+            }
         }
     }
 }

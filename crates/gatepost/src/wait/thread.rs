@@ -10,7 +10,7 @@
 //!   [`LONGEST_SPIN`]: a partner that sleeps has to wake up within it, or two threads that pass a permit to and fro would
 //!   never get out of putting one another to sleep.
 //!
-//! The clock is read only by a wait that spins or has a deadline.
+//! The clock is read only by a wait that spins or has a deadline (or by a profile that is on).
 //!
 //! [`wait`] is every blocking form of the library: what differs from queue to queue is a [`Waiting`].
 
@@ -19,6 +19,7 @@ use super::interrupt::Registration;
 use super::node::{self, Node, Phase, QUEUED, State};
 use super::options::{WaitError, WaitOptions};
 use super::parker::{self, Parker, Spin};
+use super::timing;
 use crate::sys::{cpus, pause};
 use core::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -148,6 +149,7 @@ pub(crate) unsafe fn wait(waiting: &impl Waiting, options: WaitOptions<'_>) -> R
         if state == node::INTERRUPTED {
             interrupt.inspect(|i| i.consume());
         }
+        timing::ended(node);
         panics.resume(); // what was granted is given back by dropping the node's owner
         match state {
             node::GRANTED => Ok(()), // even over a deadline or an interrupt at the same instant

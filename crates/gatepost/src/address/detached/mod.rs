@@ -22,9 +22,9 @@ use super::waiter::Waiter;
 use super::word::Word;
 use super::word::sealed::Word as _;
 use super::{RawSema, Sema, SemaTable};
-use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::explored::AtomicU32;
 use crate::wait::batch::Panics;
-use crate::wait::node;
+use crate::wait::{node, timing};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -119,6 +119,7 @@ unsafe fn join<W: Word>(record: NonNull<Record>, address: Address<'static, W>) {
     unsafe {
         let waiter = &record.as_ref().waiter;
         waiter.node.set_state(node::IDLE);
+        waiter.node.begin_wait();
         waiter.node.put_waker(Waker::from_raw(raw(record.as_ptr().cast_const().cast())));
     }
     // SAFETY: as above.
@@ -143,6 +144,8 @@ unsafe fn resume<W: Word + 'static>(record: NonNull<Record>, waits: Waits) {
     // SAFETY: by the caller's promise.
     let granted = unsafe { record.as_ref() }.waiter.node.state() == node::GRANTED;
     if granted || address.try_take() {
+        // SAFETY: as above.
+        timing::ended(unsafe { &record.as_ref().waiter.node });
         // SAFETY: as above.
         unsafe { (waits.finish)(record) }
     } else {

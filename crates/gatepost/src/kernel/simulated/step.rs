@@ -245,7 +245,7 @@ impl Machine<'_> {
                 task.failed = false;
                 self.next(who);
             }
-            Err(WaitFailure::TimedOut) => {
+            Err(WaitFailure::TimedOut | WaitFailure::Interrupted) => {
                 task.failed = true;
                 self.leave_out(who, on);
             }

@@ -7,6 +7,7 @@ use crate::semaphore::error::AcquireError;
 use crate::semaphore::locked::LockWord;
 use crate::wait::batch::Panics;
 use crate::wait::node::{self, Node, State};
+use crate::wait::timing::{self, Charge};
 use core::ptr::NonNull;
 use core::task::{Poll, Waker};
 
@@ -22,6 +23,7 @@ impl Gate {
     /// As there.
     pub(super) unsafe fn join(&self, node: &Node, waker: &Waker, may_take: bool) -> Poll<Result<(), AcquireError>> {
         let clone = waker.clone(); // W3: before the lock
+        node.begin_wait();
         let n = node.need();
         match self.lock(QUEUED, |word| {
             if word.is_closed() {
@@ -61,7 +63,7 @@ impl Gate {
                 self.serve_and_wake(Hold::new(word), Intent::Serve, &mut panics);
                 panics.resume();
                 // SAFETY: passed on; it has joined.
-                unsafe { self.ask(node, waker) }
+                timing::answered(node, unsafe { self.ask(node, waker) })
             }
         }
     }
@@ -188,6 +190,7 @@ impl Gate {
                     outcome = node::GRANTED;
                 }
             }
+            Charge::stamp(node);
             // SAFETY: LOCKED is held, and it is linked; one that is QUEUED has its waker. X2.
             unsafe {
                 self.unlink(&mut hold, NonNull::from(node), state);

@@ -121,6 +121,7 @@ use crate::sys::const_fn;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::Panics;
 use crate::wait::node::{Node, State};
+use crate::wait::timing;
 use core::fmt;
 use core::task::{Poll, Waker};
 use patience::Patience;
@@ -321,7 +322,7 @@ impl super::Gate for Gate {
     #[inline]
     unsafe fn poll(&self, node: &Node, waker: &Waker) -> Poll<Result<(), AcquireError>> {
         // SAFETY: passed on.
-        unsafe { self.ask(node, waker) }
+        timing::answered(node, unsafe { self.ask(node, waker) })
     }
 
     #[cfg(feature = "std")]

@@ -126,6 +126,7 @@ impl Gate {
         let mut batch = WakeBatch::new();
         let unlocked = self.serve(Hold::new(word), Intent::Close, &mut batch);
         let closed = self.look().is_closed();
+        batch.charge.forgive();
         self.pay(unlocked, &mut batch, panics);
         closed
     }
@@ -187,6 +188,7 @@ impl Gate {
                 // U3
                 // SAFETY: LOCKED is held and the front is linked and QUEUED, so its waker is there.
                 unsafe {
+                    batch.charge.decide(&self.queue, front, node::WOKEN);
                     batch.push(front.as_ref().take_waker());
                     front.as_ref().set_state(node::WOKEN);
                 }
@@ -242,6 +244,7 @@ impl Gate {
         // SAFETY: by the caller's promise; a node that is QUEUED has its waker.
         unsafe {
             if state == node::WOKEN {
+                batch.charge.decide(&self.queue, node, outcome);
                 self.unlink(hold, node, state);
                 Node::publish(node, outcome);
             } else {

@@ -6,6 +6,7 @@ use crate::semaphore::error::AcquireError;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{self, Node, State};
+use crate::wait::timing::{self, Charge};
 use core::ptr::NonNull;
 use core::task::{Poll, Waker};
 
@@ -16,6 +17,7 @@ impl Gate {
     /// As there.
     pub(super) unsafe fn join(&self, node: &Node, waker: &Waker, may_take: bool) -> Poll<Result<(), AcquireError>> {
         let waker = waker.clone(); // W3: before the lock
+        node.begin_wait();
         let n = node.need();
         match self.lock(QUEUED, |word| {
             if word.is_closed() {
@@ -48,7 +50,7 @@ impl Gate {
                 self.count_waiters(1);
                 if let Err(word) = self.unlock_if_none_fits(word) {
                     self.serve_and_wake(word);
-                    return Self::answer(node.state());
+                    return timing::answered(node, Self::answer(node.state()));
                 }
                 Poll::Pending
             }
@@ -100,6 +102,7 @@ impl Gate {
             self.serve_and_wake_with(locked, &mut WakeBatch::new(), panics);
             return false;
         }
+        Charge::stamp(node);
         // SAFETY: LOCKED is held and QUEUED means linked, so the waker is there. X2.
         let waker = unsafe {
             self.queue.remove(NonNull::from(node));
@@ -132,6 +135,7 @@ impl Gate {
         let mut waker = None;
         // It may have been granted between the last look and the lock.
         if node.state() == node::QUEUED {
+            Charge::stamp(node);
             // SAFETY: LOCKED is held and QUEUED means linked, so the waker is there. X2.
             unsafe {
                 self.queue.remove(NonNull::from(node));

@@ -11,6 +11,7 @@ use crate::sys::atomic::AcqRel;
 use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::{Panics, WakeBatch};
 use crate::wait::node::{self, Node};
+use crate::wait::timing::Charge;
 use core::task::Waker;
 
 /// What U3 did with LOCKED.
@@ -74,22 +75,25 @@ impl Gate {
         {
             return self.serve_and_wake_with(word, &mut WakeBatch::new(), panics);
         }
+        let mut charge = Charge::new();
         // SAFETY: LOCKED is held and the front is linked, so its waker is there. U2.
-        let waker = unsafe { self.pop(front, node::GRANTED) };
+        let waker = unsafe { self.pop(front, node::GRANTED, &mut charge) };
         let unlocked = word.minus(need).without(if next.is_none() { LOCKED | QUEUED } else { LOCKED });
         match self.try_exchange_unlocked(word, unlocked) {
             Ok(()) => {
                 panics.catch(|| waker.wake()); // U4
+                charge.report();
             }
-            Err(now) => self.serve_more(now, need, waker, panics),
+            Err(now) => self.serve_more(now, need, waker, charge, panics),
         }
     }
 
     /// Deposits came between: U goes on.
     #[cold]
     #[inline(never)]
-    fn serve_more(&self, word: Word, granted: usize, waker: Waker, panics: &mut Panics) {
+    fn serve_more(&self, word: Word, granted: usize, waker: Waker, charge: Charge, panics: &mut Panics) {
         let mut batch = WakeBatch::new();
+        batch.charge = charge;
         batch.push(waker);
         let unlocked = self.serve(word, granted, Closing::No, &mut batch);
         self.pay(unlocked, &mut batch, panics);
@@ -158,11 +162,14 @@ impl Gate {
 
     /// C3, C4, and U for those who are left. Returns whether the semaphore is closed: if more fronts fit than one hold of
     /// the lock may serve, they have been served, and the closer must begin again.
+    #[cold]
+    #[inline(never)]
     pub(super) fn close_and_wake(&self, word: Word, panics: &mut Panics) -> bool {
         let mut batch = WakeBatch::new();
         let unlocked = self.serve(word, 0, Closing::Yes, &mut batch);
         // An unlock that is clean has closed. One that owes may have come before C4 or after.
         let closed = matches!(unlocked, Unlocked::Clean(_)) || self.look().is_closed();
+        batch.charge.forgive();
         self.pay(unlocked, &mut batch, panics);
         closed
     }

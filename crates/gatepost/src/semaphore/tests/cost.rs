@@ -139,7 +139,7 @@ fn a_futex_wake_is_issued_for_a_parked_thread_only() {
 }
 
 #[test]
-#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+#[cfg(all(target_pointer_width = "64", not(any(feature = "tracing", feature = "profile"))))]
 fn sizes() {
     assert_eq!(size_of::<Semaphore>(), 32);
     assert_eq!(size_of::<Semaphore<crate::Barging>>(), 40);

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `barging` | the barging policy: both bounds, and random scripts against its sequential model | plain |
 //! | `cost` | what each path costs, counted | plain |
+//! | `profile` | what the contention profiles are told, by a virtual clock | plain |
 //! | `traps` | the traps of the protocol, each set by hand | plain |
 //! | `script` | random scripts of tasks and threads against the sequential semaphore | plain |
 //! | `history` | the sequential semaphore, and whether a concurrent history is one of its own | all |
@@ -21,6 +22,8 @@ mod history;
 mod loom;
 #[cfg(loom)]
 mod loom_barging;
+#[cfg(all(feature = "profile", not(any(loom, shuttle))))]
+mod profile;
 #[cfg(not(any(loom, shuttle)))]
 mod script;
 #[cfg(shuttle)]
