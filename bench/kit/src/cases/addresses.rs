@@ -115,11 +115,17 @@ fn clock() -> Duration {
     start.elapsed() / LOOKS
 }
 
+/// Waiters in all passes together, if one pass has fewer.
+const ONCE: usize = 20_000;
+
+/// The most passes of those in which somebody sleeps, so as to be sure that others do.
+const MOST_PASSES: usize = 20;
+
 /// Passes of `n` waiters and of half as many: each waiter's part, and how the whole grows.
-fn sample(ask: &Ask, once: usize, mut pass: impl FnMut(usize) -> Result<Times>) -> Result<Sample> {
+fn sample(ask: &Ask, most: usize, mut pass: impl FnMut(usize) -> Result<Times>) -> Result<Sample> {
     let n = waiters(ask)?;
     let mut times = |n: usize| -> Result<(Times, f64)> {
-        let passes = (once / n).max(1);
+        let passes = (ONCE / n).clamp(1, most);
         let mut sum = Times::default();
         for _ in 0..passes {
             sum.add(pass(n)?);
@@ -150,7 +156,7 @@ fn order(n: usize) -> Vec<u32> {
 /// A1 to A3 by futures, polled by hand.
 pub fn futures<S: Tasks + Deposit>(ask: &Ask) -> Result<Sample> {
     let clock = clock();
-    sample(ask, 20_000, |n| {
+    sample(ask, ONCE, |n| {
         let spots = Spots::<S>::of(&ask.case, n);
         let times = by_hand(&spots, &order(n), ask.limit(), clock)?;
         spots.free();
@@ -269,7 +275,7 @@ fn release_all<S: Deposit>(spots: &Spots<S>, order: &[u32], crowd: &Crowd, clock
 /// A1 to A3 by tasks of a runtime with two workers.
 pub fn tasks<S: Tasks + Deposit>(ask: &Ask) -> Result<Sample> {
     let (clock, runtime) = (clock(), super::tasks::runtime()?);
-    let result = sample(ask, 2000, |n| {
+    let result = sample(ask, MOST_PASSES, |n| {
         let spots = Spots::<S>::of(&ask.case, n);
         let crowd: &'static Crowd = Box::leak(Box::default());
         let gate: &'static tokio::sync::Semaphore = Box::leak(Box::new(tokio::sync::Semaphore::new(0)));
@@ -310,7 +316,7 @@ pub fn threads<S: Threads + Deposit>(ask: &Ask) -> Result<Sample> {
     let n = waiters(ask)?;
     ensure!(n <= MOST_THREADS, "cannot wait with that many threads: {MOST_THREADS} at most");
     let clock = clock();
-    sample(ask, 200, |n| {
+    sample(ask, MOST_PASSES, |n| {
         let spots = Spots::<S>::of(&ask.case, n);
         let crowd: &'static Crowd = Box::leak(Box::default());
         let gate: &'static RwLock<()> = Box::leak(Box::default());
