@@ -57,6 +57,11 @@ static SOAK: &[Stage] = &[
     stage("soak-loom", "the models without a bound on preemptions, for as long as asked", soak::loom),
     stage("soak-shuttle", "the larger models with many more schedules", soak::shuttle),
     stage(
+        "asan",
+        "words and waiters that are freed at once, a million times under the address sanitizer, where a nightly is",
+        sanitizer::address,
+    ),
+    stage(
         "tsan",
         "the library's tests under the thread sanitizer, where a nightly with its source is",
         sanitizer::thread,

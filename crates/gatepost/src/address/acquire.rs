@@ -38,7 +38,9 @@ const DONE: &str = "an acquisition was polled, or waited for, after it was done"
 /// that was with [`wait_pinned`](Self::wait_pinned). Nothing is asked for before the first poll.
 ///
 /// # Cancel safety
-/// Dropping it leaves the queue. No permit and no wake-up is lost: what it had been given goes to whoever is next.
+/// Dropping it leaves the queue. No permit and no wake-up is lost: what it had been given goes to whoever is next. One that is
+/// *forgotten* ([`core::mem::forget`]) while it waits keeps its place at the address for as long as its table lives, and a
+/// wake-up that comes to it there is lost: also one for a word that comes to the same address later.
 ///
 /// # Fairness
 /// First come, first woken ([`lifo`](Self::lifo): last come, first woken); whoever is woken competes with whoever runs, and
@@ -329,12 +331,14 @@ impl<W: Word> Acquire<'_, W> {
         coop::assert_may_block();
         let this = self.into_ref().get_ref();
         assert!(this.node().phase() != Phase::Done, "{DONE}");
-        if this.node().phase() == Phase::Waiting || !this.address.try_take() {
+        let ended = if this.node().phase() == Phase::Waiting || !this.address.try_take() {
             // SAFETY: the owner, by `Pin<&mut Self>`; pinned with `self`, and dropping `self` takes it out.
-            unsafe { thread::wait(this, options) }?;
-        }
-        this.finish();
-        Ok(())
+            unsafe { thread::wait(this, options) }
+        } else {
+            Ok(())
+        };
+        this.finish(); // also if it gave up before it had joined
+        ended
     }
 
     /// Blocks this thread until it has the permit. Threads and tasks wait in one queue.

@@ -179,7 +179,6 @@ impl<'a, W: Word> Address<'a, W> {
         let crowded = unsafe { locked.link(self.key(), waiter) };
         drop(locked);
         if crowded {
-            #[cfg(feature = "alloc")]
             self.table.grow();
         }
         Some(true)

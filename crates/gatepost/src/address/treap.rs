@@ -151,7 +151,7 @@ impl Treap {
             self.0.succeed(head, heir);
             let list = Queue::new();
             let len = Waiter::group(head, |group| {
-                list.take_over(&group.list);
+                list.append(&group.list);
                 group.len
             });
             Waiter::put_group(heir, Group { list, len });

@@ -78,9 +78,10 @@ pub(crate) mod sealed {
 
 /// Adds `n` units of `unit` to the word, whose count fills the bits from `unit` on. Returns what it was.
 ///
-/// One RMW that cannot overflow where the count is below half and `n` below 2^12: so many additions at one time would take
-/// 2^18 threads. Otherwise by a CAS, which refuses before it changes anything: a word that was added to first would have to
-/// be put right again, and waiters could be lost meanwhile.
+/// One RMW where the count is below half and `n` below 2^12. Otherwise by a CAS, which refuses before it changes anything: a
+/// word that was added to first would have to be put right again, and waiters could be lost meanwhile. The RMW can overflow
+/// all the same if others bring the count from below half to within `n` of its maximum between the look and the RMW: by one
+/// addition of 2^31, or by 2^19 of less. That is not noticed, and the count wraps around, as Go's does.
 ///
 /// # Safety
 /// The word is alive.
@@ -108,13 +109,14 @@ unsafe fn add(word: NonNull<AtomicU32>, n: u32, unit: u32) -> u32 {
 #[track_caller]
 unsafe fn add_slow(word: NonNull<AtomicU32>, n: u32, unit: u32, mut value: u32) -> u32 {
     loop {
-        let sum = n.checked_mul(unit).and_then(|n| value.checked_add(n)).unwrap_or_else(|| {
+        // Not in a closure: the panic is the caller's.
+        let Some(sum) = n.checked_mul(unit).and_then(|n| value.checked_add(n)) else {
             panic!(
                 "a semaphore of four bytes counts to {} and not beyond: {n} were to be added to {}",
                 u32::MAX / unit,
                 value / unit
             )
-        });
+        };
         // ORDERING: as in `add`.
         // SAFETY: by the caller's promise; a failed CAS has released nothing.
         match unsafe { word.as_ref() }.compare_exchange(value, sum, SeqCst, Relaxed) {

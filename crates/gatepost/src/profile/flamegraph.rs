@@ -112,7 +112,7 @@ impl<W: Write> Graph<W> {
         )?;
         // The widest first, as readers look for it.
         let mut calls: std::vec::Vec<_> = call.calls.iter().collect();
-        calls.sort_by(|(_, a), (_, b)| b.totals.nanos.cmp(&a.totals.nanos));
+        calls.sort_by_key(|(_, call)| core::cmp::Reverse(call.totals.nanos));
         let mut at = nanos;
         for (name, inner) in calls {
             self.draw(name, inner, at, depth + 1)?;
@@ -172,7 +172,7 @@ fn colour(kind: Kind, name: &str, depth: usize) -> String {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let (spread, light) = (hash >> 8 & 31, 66 + (hash >> 16) % 12);
-    let pale = if is_std(name) { 0.35 } else { 1.0 };
+    let (pale, light) = if is_std(name) { (0.4, light + 12) } else { (1.0, light) };
     match kind {
         Kind::Block => format!("hsl({},{}%,{light}%)", 16 + spread, 88.0 * pale),
         Kind::Mutex => format!("hsl({},{}%,{light}%)", 172 + spread, 62.0 * pale),

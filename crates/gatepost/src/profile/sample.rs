@@ -26,7 +26,7 @@ impl AddAssign for Totals {
 /// A number below `n`, which is not 0, from a random word.
 fn below(n: u64, random: u64) -> u64 {
     #[allow(clippy::cast_possible_truncation)] // less than n
-    let scaled = (u128::from(random) * u128::from(n) >> 64) as u64;
+    let scaled = ((u128::from(random) * u128::from(n)) >> 64) as u64;
     scaled
 }
 

@@ -98,14 +98,12 @@ enum Owner {
 }
 
 fn owner(frame: &Frame) -> Owner {
-    let (ours, standard) = match &frame.file {
-        Some(file) if OUR_FILES.is_some() => {
+    let (ours, standard) = match (&frame.file, our_files()) {
+        (Some(file), Some(ours)) => {
             let file = file.replace('\\', "/");
             let standard = ["/library/core/src/", "/library/std/src/", "/library/alloc/src/"];
-            (
-                OUR_FILES.is_some_and(|ours| file.contains(&ours.replace('\\', "/"))),
-                standard.into_iter().any(|folder| file.contains(folder)),
-            )
+            let is_standard = standard.into_iter().any(|folder| file.contains(folder));
+            (file.contains(&ours.replace('\\', "/")), is_standard)
         }
         _ => (is_ours(&frame.name), is_std(&frame.name)),
     };
@@ -119,11 +117,12 @@ fn owner(frame: &Frame) -> Owner {
 }
 
 /// The folder of this library's sources, as the compiler was told; `None` if that does not distinguish it.
-const OUR_FILES: Option<&str> = {
-    let (folder, _) = file!().split_at(file!().len() - "profile/symbols.rs".len());
+fn our_files() -> Option<&'static str> {
+    let folder = file!().strip_suffix("symbols.rs")?;
+    let folder = folder.strip_suffix(['/', '\\'])?.strip_suffix("profile")?;
     // A package that is compiled in its own folder has just `src/`.
-    if folder.len() > "gatepost/src/".len() { Some(folder) } else { None }
-};
+    (folder.len() > "src/".len()).then_some(folder)
+}
 
 /// Whether a function is this library's own.
 fn is_ours(name: &str) -> bool {

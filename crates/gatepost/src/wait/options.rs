@@ -46,7 +46,7 @@ impl<'i> WaitOptions<'i> {
     }
 }
 
-/// Why a thread's wait ended without permits. The waiter has left the queue and holds nothing.
+/// Why a thread's wait ended without what it waited for. The waiter has left the queue and holds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {
@@ -62,8 +62,8 @@ impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "semaphore closed",
-            Self::TimedOut => "timed out before the permits were available",
-            Self::Interrupted => "interrupted before the permits were available",
+            Self::TimedOut => "timed out before what was waited for came",
+            Self::Interrupted => "interrupted before what was waited for came",
         })
     }
 }

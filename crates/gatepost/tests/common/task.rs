@@ -50,6 +50,15 @@ impl<F: Future> Task<F> {
         self.poll().is_pending()
     }
 
+    /// Polls once more; it must be done.
+    #[track_caller]
+    pub(crate) fn ready(&mut self) -> F::Output {
+        match self.poll() {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("still pending"),
+        }
+    }
+
     /// How often the task was woken.
     pub(crate) fn wakes(&self) -> usize {
         self.wakes.count()
@@ -70,10 +79,7 @@ impl<T, E: Debug, F: Future<Output = Result<T, E>>> Task<F> {
     /// Polls once more; the permits must be there.
     #[track_caller]
     pub(crate) fn permit(&mut self) -> T {
-        match self.poll() {
-            Poll::Ready(result) => result.expect("permits"),
-            Poll::Pending => panic!("still pending"),
-        }
+        self.ready().expect("permits")
     }
 
     /// Polls once more; it must have failed.

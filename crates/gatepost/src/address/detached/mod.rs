@@ -22,7 +22,7 @@ use super::waiter::Waiter;
 use super::word::Word;
 use super::word::sealed::Word as _;
 use super::{RawSema, Sema, SemaTable};
-use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::explored::AtomicU32;
 use crate::wait::batch::Panics;
 use crate::wait::{node, timing};
 use core::cell::Cell;

@@ -12,6 +12,8 @@ use crate::sys::mutant::{self, Mutant};
 use crate::wait::batch::WakeBatch;
 use crate::wait::node::{self, Node, Phase};
 use crate::wait::queue::Queue;
+use crate::wait::reason::WaitReason;
+use crate::wait::timing::Charge;
 use core::ptr::NonNull;
 use core::task::Waker;
 
@@ -34,7 +36,9 @@ unsafe impl Sync for Entry {}
 impl Entry {
     #[inline]
     pub(super) fn new(ticket: u32) -> Self {
-        Self { node: Node::new(ticket as usize), number: UnsafeCell::new(0) }
+        let node = Node::new(ticket as usize);
+        node.set_reason(WaitReason::Condvar);
+        Self { node, number: UnsafeCell::new(0) }
     }
 
     #[inline]
@@ -61,6 +65,7 @@ impl Entry {
     pub(super) unsafe fn notify(node: NonNull<Node>) -> Waker {
         // SAFETY: it has no outcome yet, so it is alive; its waker is there, and this holder's to move.
         unsafe {
+            Charge::stamp(node.as_ref());
             let waker = node.as_ref().take_waker();
             Node::publish(node, node::GRANTED);
             waker
@@ -368,6 +373,7 @@ impl Line {
     /// The lock is held, and the entry is linked.
     pub(super) unsafe fn leave(&mut self, entry: &Entry, wait: u32) -> bool {
         let node = entry.as_node();
+        Charge::stamp(entry.node());
         // SAFETY: it is linked.
         let number = unsafe { number_of(node) };
         if number < self.told {

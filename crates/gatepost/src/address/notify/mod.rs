@@ -415,6 +415,7 @@ impl NotifyList {
     /// The entry is idle and the caller's, and stays in place until it has an outcome or has left.
     unsafe fn join(&self, entry: &Entry, waker: &Waker) -> Poll<State> {
         let mut waker = Some(waker.clone()); // W3: before the lock
+        entry.node().begin_wait();
         self.with_line(|line| {
             let wait = self.wait.load(Relaxed);
             if line.is_past(entry.ticket(), wait) && !mutant::is(Mutant::ArrivalUnchecked) {

@@ -9,8 +9,8 @@
 use super::NotifyList;
 use super::line::Entry;
 use crate::wait::batch::Panics;
-use crate::wait::coop;
 use crate::wait::node::{self, Phase};
+use crate::wait::{coop, timing};
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -90,6 +90,7 @@ impl<'a> Notified<'a> {
     /// The outcome has been handed out.
     #[inline]
     pub(crate) fn finish(self: Pin<&mut Self>) {
+        timing::ended(self.entry.node());
         self.entry.node().set_phase(Phase::Done);
     }
 }
@@ -293,6 +294,7 @@ impl Drop for Notified<'_> {
                 let mut panics = Panics::new();
                 // SAFETY: the owner; `Waiting`, so it has joined. Nobody looks at it again.
                 unsafe { self.list.leave(&self.entry, node::CANCELLED, &mut panics) };
+                timing::ended(self.entry.node());
                 panics.resume();
             }
             Phase::Done => {}

@@ -137,8 +137,8 @@ mod seeded_bugs {
             in "loom_table::raw::whoever_a_split_moves_may_leave", "this one waits there";
         a_split_that_is_not_seen_strands: SplitUnseen in "loom_table::raw::a_release_finds_whom_a_split_moves", "stranded";
         a_split_out_of_order_strands: SplitOutOfOrder in "loom_table::raw::a_release_finds_whom_a_split_moves", "stranded";
-        who_is_moved_and_not_counted_is_stranded: MovedUncounted
-            in "loom_table::raw::a_hand_off_finds_whom_a_split_moves", "it has been handed over";
+        who_is_moved_and_not_counted_is_missed: MovedUncounted
+            in "loom_table::raw::a_release_finds_whom_a_split_moves", "B-I2: each waiter is counted";
         two_locations_need_their_order_in_a_split_too: FenceMissing
             in "loom_table::raw::whoever_joins_during_a_split_is_found", "deadlock";
     }

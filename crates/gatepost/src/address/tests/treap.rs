@@ -14,6 +14,7 @@ use std::vec::Vec;
 struct Both {
     treap: Treap,
     model: BTreeMap<usize, VecDeque<usize>>,
+    #[allow(clippy::vec_box)] // they are linked, and must not move when the vector grows
     waiters: Vec<Box<Waiter>>,
 }
 

@@ -1,7 +1,7 @@
 //! What the model checkers look at: a table of their size, and words whose places in it are known.
 //!
 //! The table has one bucket at first and splits one as soon as two addresses are in a bucket, up to four. The words stand
-//! in an array that is aligned to 256 bytes, and the checkers' hash of a word is its position there: so words 1 and 3 move
+//! in an array that is aligned to 1024 bytes, and the checkers' hash of a word is its position there: so words 1 and 3 move
 //! when the first bucket is split, and then part; words 0 and 2 stay, and then part.
 
 use crate::address::serve::Address;
@@ -29,7 +29,7 @@ impl Kind for RawSema {
     }
 }
 
-#[repr(align(256))]
+#[repr(align(1024))]
 struct Words<W>([W; WORDS]);
 
 /// See the module head.
@@ -40,7 +40,7 @@ pub(super) struct World<W> {
 
 impl<W: Kind> World<W> {
     pub(super) fn new() -> Self {
-        const { assert!(WORDS * size_of::<W>() <= 256, "each word has a position of its own") };
+        const { assert!(WORDS * size_of::<W>() <= 1024, "each word has a position of its own") };
         Self { table: SemaTable::new(), words: Words(core::array::from_fn(|_| W::with(0))) }
     }
 
@@ -68,6 +68,7 @@ impl<W: Kind> World<W> {
         self.at(i).count()
     }
 
+    #[cfg(shuttle)]
     pub(super) fn waiters(&self, i: usize) -> usize {
         crate::address::acquire::waiters(self.at(i))
     }

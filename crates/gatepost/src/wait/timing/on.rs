@@ -248,7 +248,8 @@ impl Charge {
         // SAFETY: the lock is held, and a front has a crowd.
         let charged = unsafe { front.as_ref().times().with_crowd(|crowd| (*crowd).charge(now)) };
         // Clocks of other processors may be ahead by a little.
-        self.nanos = self.nanos.wrapping_add(u64::try_from(charged.cast_signed()).unwrap_or(0));
+        let charged = if charged <= i64::MAX as u64 { charged } else { 0 };
+        self.nanos = self.nanos.wrapping_add(charged);
         self.waiters += 1;
     }
 
