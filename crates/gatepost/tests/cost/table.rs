@@ -110,13 +110,13 @@ static ROWS: &[Row] = &[
     row("Sema: release_n(8)", 1, FEW),
     row("Sema: release_handoff to nobody", 1, FEW),
     row("Sema: try_acquire of none", 0, FEW),
-    // The bucket's lock and its end, the bit; what says that somebody waits, once to join and once to be taken out.
-    row("Sema: poll that joins the queue", 2 + 1 + 1, UNBOUNDED),
-    row("Sema: release that wakes one, the last", 1 + 2 + 1 + 1, UNBOUNDED),
+    // The bucket's lock and its end, and of a `Sema` its bit. Of a `RawSema`, to join, what says that somebody waits.
+    row("Sema: poll that joins the queue", 2 + 1, UNBOUNDED),
+    row("Sema: release that wakes one, the last", 1 + 2 + 1, UNBOUNDED),
     row("Sema: poll of a woken future", 1, FEW),
-    row("Sema: drop of a queued future", 2 + 1 + 1, UNBOUNDED),
+    row("Sema: drop of a queued future", 2 + 1, UNBOUNDED),
     row("RawSema: poll that joins the queue", 2 + 1, UNBOUNDED),
-    row("RawSema: release that wakes one", 1 + 2 + 1, UNBOUNDED),
+    row("RawSema: release that wakes one", 1 + 2, UNBOUNDED),
     #[cfg(feature = "std")]
     row("Sema: blocking_acquire, release", 2, FEW),
     #[cfg(feature = "std")]
