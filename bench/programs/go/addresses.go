@@ -18,8 +18,11 @@ func init() {
 // apart is how many words lie from one word of a root to the next: the root is (address >> 3) % 251.
 const apart = 251 * 8 / 4
 
-// once is how many waiters there are in all passes together, if one pass has fewer.
-const once = 2000
+// once is how many waiters there are in all passes together, if one pass has fewer; but no more passes than most.
+const (
+	once = 2000
+	most = 20
+)
 
 type times struct{ enqueue, release, wake time.Duration }
 
@@ -96,7 +99,7 @@ func pass(name string, n int) (t times) {
 }
 
 func passes(name string, n int) (sum times, count float64) {
-	for i := 0; i == 0 || i < once/n; i++ {
+	for i := 0; i == 0 || i < once/n && i < most; i++ {
 		t := pass(name, n)
 		sum.enqueue += t.enqueue
 		sum.release += t.release

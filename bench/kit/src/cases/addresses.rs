@@ -89,14 +89,18 @@ struct Times {
 }
 
 impl Times {
-    fn add(&mut self, other: Self) {
-        self.enqueue += other.enqueue;
-        self.release += other.release;
-        self.wake += other.wake;
+    /// Of passes that are alike: of each part the middle one, which no turn of the scheduler is in.
+    fn median(passes: &[Self]) -> Self {
+        let of = |part: fn(&Self) -> Duration| {
+            let mut all: Vec<Duration> = passes.iter().map(part).collect();
+            all.sort_unstable();
+            all[all.len() / 2]
+        };
+        Self { enqueue: of(|pass| pass.enqueue), release: of(|pass| pass.release), wake: of(|pass| pass.wake) }
     }
 
-    fn total(self, parts: f64) -> f64 {
-        (self.enqueue + self.wake).as_nanos() as f64 / parts
+    fn total(self) -> f64 {
+        (self.enqueue + self.wake).as_nanos() as f64
     }
 }
 
@@ -115,27 +119,29 @@ fn clock() -> Duration {
     start.elapsed() / LOOKS
 }
 
+/// Waiters in all passes together, if one pass has fewer.
+const ONCE: usize = 20_000;
+
+/// The most passes of those in which somebody sleeps, so as to be sure that others do.
+const MOST_PASSES: usize = 20;
+
 /// Passes of `n` waiters and of half as many: each waiter's part, and how the whole grows.
-fn sample(ask: &Ask, once: usize, mut pass: impl FnMut(usize) -> Result<Times>) -> Result<Sample> {
+fn sample(ask: &Ask, most: usize, mut pass: impl FnMut(usize) -> Result<Times>) -> Result<Sample> {
     let n = waiters(ask)?;
-    let mut times = |n: usize| -> Result<(Times, f64)> {
-        let passes = (once / n).max(1);
-        let mut sum = Times::default();
-        for _ in 0..passes {
-            sum.add(pass(n)?);
-        }
-        Ok((sum, passes as f64))
+    let mut times = |n: usize| -> Result<Times> {
+        let passes: Vec<Times> = (0..(ONCE / n).clamp(1, most)).map(|_| pass(n)).collect::<Result<_>>()?;
+        Ok(Times::median(&passes))
     };
     let (large, small) = (n.max(2), n.max(2) / 2);
     let few = times(small)?;
     let many = times(large)?;
-    let (times, parts) = if n == small { few } else { many };
-    let each = |time: Duration| time.as_nanos() as f64 / (parts * n as f64);
+    let times = if n == small { few } else { many };
+    let each = |time: Duration| time.as_nanos() as f64 / n as f64;
     Ok(Sample::of("ns", each(times.enqueue + times.wake))
         .with("enqueue_ns", each(times.enqueue))
         .with("wake_ns", each(times.wake))
         .with("release_ns", each(times.release))
-        .with("doubling", many.0.total(many.1) / few.0.total(few.1).max(1.0)))
+        .with("doubling", many.total() / few.total().max(1.0)))
 }
 
 fn waiters(ask: &Ask) -> Result<usize> {
@@ -150,7 +156,7 @@ fn order(n: usize) -> Vec<u32> {
 /// A1 to A3 by futures, polled by hand.
 pub fn futures<S: Tasks + Deposit>(ask: &Ask) -> Result<Sample> {
     let clock = clock();
-    sample(ask, 20_000, |n| {
+    sample(ask, ONCE, |n| {
         let spots = Spots::<S>::of(&ask.case, n);
         let times = by_hand(&spots, &order(n), ask.limit(), clock)?;
         spots.free();
@@ -269,7 +275,7 @@ fn release_all<S: Deposit>(spots: &Spots<S>, order: &[u32], crowd: &Crowd, clock
 /// A1 to A3 by tasks of a runtime with two workers.
 pub fn tasks<S: Tasks + Deposit>(ask: &Ask) -> Result<Sample> {
     let (clock, runtime) = (clock(), super::tasks::runtime()?);
-    let result = sample(ask, 2000, |n| {
+    let result = sample(ask, MOST_PASSES, |n| {
         let spots = Spots::<S>::of(&ask.case, n);
         let crowd: &'static Crowd = Box::leak(Box::default());
         let gate: &'static tokio::sync::Semaphore = Box::leak(Box::new(tokio::sync::Semaphore::new(0)));
@@ -310,7 +316,7 @@ pub fn threads<S: Threads + Deposit>(ask: &Ask) -> Result<Sample> {
     let n = waiters(ask)?;
     ensure!(n <= MOST_THREADS, "cannot wait with that many threads: {MOST_THREADS} at most");
     let clock = clock();
-    sample(ask, 200, |n| {
+    sample(ask, MOST_PASSES, |n| {
         let spots = Spots::<S>::of(&ask.case, n);
         let crowd: &'static Crowd = Box::leak(Box::default());
         let gate: &'static RwLock<()> = Box::leak(Box::default());

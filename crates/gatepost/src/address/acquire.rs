@@ -54,8 +54,8 @@ const DONE: &str = "an acquisition was polled, or waited for, after it was done"
 /// When polled or waited for again after it is done.
 ///
 /// # Cost
-/// One RMW if there is a permit. Otherwise the bucket's lock, for O(1) steps; no allocation. 144 bytes on 64-bit machines
-/// (without the feature `profile`), or less.
+/// One RMW if there is a permit. Otherwise the bucket's lock, for O(1) steps; no allocation. 136 bytes on 64-bit machines
+/// (200 with the feature `profile`).
 ///
 /// # Examples
 /// ```
@@ -82,7 +82,7 @@ pub struct Acquire<'a, W: Word = super::Sema> {
 impl<'a, W: Word> Acquire<'a, W> {
     #[inline(always)]
     pub(super) fn new(address: Address<'a, W>) -> Self {
-        Self { waiter: Waiter::new(W::PROTOCOL), address }
+        Self { waiter: Waiter::new(), address }
     }
 
     /// Joins before all who wait, and is woken before them: for those who have waited already, and were woken for nothing.

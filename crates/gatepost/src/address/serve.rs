@@ -12,13 +12,13 @@
 //!
 //! **D, release** of `n`. D1 one RMW adds `n`. D2 is there somebody? Of a `Sema`, its bit in what D1 read; of a `RawSema`, the
 //! `waiting` of the bucket (`may_wait`). If not, done, with nothing but D1 written. D3 lock the bucket. Up to `n` times: if somebody
-//! waits at the address, and the word counts something still, D4 take the front out (the last one of a `Sema` clears the bit) and
+//! waits at the address, and the word (of a `Sema`) counts something still, D4 take the front out (the last one of a `Sema` clears the bit) and
 //! D5 tell it NOTIFIED. At most 32 in one hold. Unlock, then wake.
 //!
 //! **H, hand-off.** If there may be somebody, before anything is added: lock the bucket; the front is taken out and told
 //! GRANTED: the permit was never in the count, and nobody could take it before. If there is nobody, D1, without the lock;
-//! and if D2 then says otherwise, D3 to D5, where a permit is taken by T for the front, which is told GRANTED. (If somebody was
-//! faster and has left nothing, nobody is woken.)
+//! and if D2 then says otherwise, D3 to D5, where of a `Sema` a permit is taken by T for the front, which is told GRANTED. (If
+//! somebody was faster and has left nothing, nobody is woken.)
 //!
 //! **X, leave.** Lock the bucket. If still linked, unlink (the last one of a `Sema` clears the bit). If it was told GRANTED, release
 //! it. If it was told NOTIFIED, it has been woken for a permit that somebody else may sleep for: D3 to D5 for one, unless T
@@ -34,10 +34,10 @@
 //! at an address, the word there counts 0.
 //!
 //! **A-I4 (who may touch the word).** Whoever is inside an operation of its own on the word may until D1, or until it has what it
-//! came for. After D1 the word may be gone: it is touched only under the bucket's lock, and after a waiter of that address was
-//! found there: that waiter has been told nothing yet, so whoever owns the word cannot have freed it. D4 clears
-//! the bit *before* D5. A releaser that finds nobody touches nothing. (If other memory has come to the same address, and others
-//! wait there for the same kind of word, they are woken for nothing, or granted a permit that their word counts.)
+//! came for. *Of a `RawSema`*, nobody touches it after D1: it may be gone, freed by whoever has acquired what D1 added; if
+//! other memory has come to the same address, and others wait there, one of them is woken for nothing. *Of a `Sema`*, whose
+//! methods borrow it, it is there while anybody is inside one; D4 clears the bit *before* D5, after which a waiter may end
+//! its borrow.
 //!
 //! # Claim: nobody is left asleep (A-I3)
 //! *Proof.* Suppose the contrary, with `w` linked. Consider the last D1 that made the count go up from what A2 of `w` saw, which
@@ -70,7 +70,7 @@
 //! | hand-off | 0; 1 more of a `Sema` if nobody is left | once |
 
 use super::table::{Locked, SemaTable};
-use super::waiter::{Link, Waiter};
+use super::waiter::{Protocol, Waiter};
 use super::word::sealed::Word;
 use crate::sys::atomic::explored::AtomicU32;
 use crate::sys::mutant::{self, Mutant};
@@ -129,7 +129,7 @@ impl<'a, W: Word> Address<'a, W> {
 
     #[inline(always)]
     pub(super) fn key(self) -> usize {
-        self.word.as_ptr().addr()
+        self.word.as_ptr().addr() | W::PROTOCOL.tag()
     }
 
     /// T, which needs no table.
@@ -209,7 +209,7 @@ impl<'a, W: Word> Address<'a, W> {
         // SAFETY: the caller's operation, until it has released.
         if unsafe { W::is_marked(self.word, self.table) } {
             let locked = self.table.lock(self.key());
-            if let Some(front) = self.front(&locked) {
+            if let Some(front) = locked.front(self.key()) {
                 let mut batch = WakeBatch::new();
                 // SAFETY: the lock is held, and `front` is the front there.
                 unsafe { self.tell(&locked, front, node::GRANTED, &mut batch) };
@@ -249,9 +249,12 @@ impl<'a, W: Word> Address<'a, W> {
             if batch.is_full() {
                 return true;
             }
-            let Some(front) = self.front(&locked) else { break };
-            // Somebody waits here, so the word is alive (A-I4).
-            if give == Give::Permit && self.try_take() {
+            let Some(front) = locked.front(self.key()) else { break };
+            if W::PROTOCOL == Protocol::Raw {
+                // The word may be gone: it is not looked at (A-I4).
+                // SAFETY: the lock is held, and `front` is the front there.
+                unsafe { self.tell(&locked, front, node::NOTIFIED, batch) };
+            } else if give == Give::Permit && self.try_take() {
                 // SAFETY: the lock is held, and `front` is the front there.
                 unsafe { self.tell(&locked, front, node::GRANTED, batch) };
                 *a_thread |= batch.has_thread();
@@ -265,12 +268,6 @@ impl<'a, W: Word> Address<'a, W> {
         }
         *left = 0;
         false
-    }
-
-    /// The first who waits for this word.
-    fn front(self, locked: &Locked<'_>) -> Link {
-        // SAFETY: the lock is held; a front is linked, hence alive.
-        locked.front(self.key()).filter(|front| unsafe { front.as_ref() }.protocol == W::PROTOCOL)
     }
 
     /// D4 and D5.

@@ -37,6 +37,8 @@
 
 use super::treap::Treap;
 use super::waiter::{Link, Protocol, Waiter};
+#[cfg(feature = "alloc")]
+use crate::sys::atomic::Acquire;
 use crate::sys::atomic::explored::{AtomicU32, AtomicUsize};
 use crate::sys::atomic::{Relaxed, Release, SeqCst};
 use crate::sys::cell::UnsafeCell;
@@ -62,7 +64,7 @@ pub(super) const CROWD: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else 
 /// word, to acquire or to release, must use one table: a release that looks in another one wakes nobody.
 ///
 /// # Cost
-/// 4 KiB, and 64 bytes more for about three addresses at which somebody waits at one time, on 64-bit machines with `alloc`.
+/// 4.3 kB, and 64 bytes more for about three addresses at which somebody waits at one time, on 64-bit machines with `alloc`.
 /// It grows in steps of one bucket, and keeps what it has grown to. Without `alloc` it does not grow: looking for an address
 /// then takes time in proportion to the logarithm of their number.
 ///
@@ -333,7 +335,17 @@ impl SemaTable {
     /// A bucket is crowded: splits the next one in turn, unless somebody does just now.
     #[cold]
     pub(super) fn grow(&self) {
-        let Some(_growing) = self.segments.growing.try_lock() else { return };
+        // ORDERING: Acquire pairs with the Release below: who splits next sees what the last one did. Not a lock, under which a
+        // platform may forbid preemption: memory is asked for.
+        if self.segments.growing.swap(1, Acquire) == 0 {
+            self.split();
+            // ORDERING: Release, as above.
+            self.segments.growing.store(0, Release);
+        }
+    }
+
+    /// Makes one bucket more. `growing` is this thread's.
+    fn split(&self) {
         let size = self.size();
         if !self.segments.make(size) {
             return; // as large as it gets, or no memory: it works as it is
@@ -361,7 +373,7 @@ impl SemaTable {
         }
     }
 
-    /// Everybody who waits, by address: a snapshot, bucket by bucket, to find out why a program does not go on (G54).
+    /// Everybody who waits, by address: a snapshot, bucket by bucket, to find out why a program does not go on (G54). Who is moved by a split meanwhile may be found twice.
     ///
     /// # Cost
     /// Each bucket is locked while its waiters are copied.
@@ -384,19 +396,17 @@ impl SemaTable {
         let mut at = 0;
         while at < self.size() {
             let bucket = self.bucket(at);
-            let room = bucket.waiting.load(Relaxed) as usize;
             // What is copied into is allocated before the lock: an allocator may wait at an address itself.
-            let mut copied = alloc::vec::Vec::with_capacity(room);
+            let mut copied = alloc::vec::Vec::with_capacity(bucket.waiting.load(Relaxed) as usize + 8);
             let locked = Locked { bucket, _held: bucket.lock.lock() };
+            if bucket.waiting.load(Relaxed) as usize > copied.capacity() {
+                continue; // more have come: once more, with more room
+            }
             locked.treap(|treap| {
                 // SAFETY: the lock is held; those in the lists are linked, hence alive.
                 unsafe {
                     treap.for_each(|key, waiters| {
-                        for waiter in waiters {
-                            if copied.len() < copied.capacity() {
-                                copied.push((key, waiter.as_ref().node.reason()));
-                            }
-                        }
+                        copied.extend(waiters.map(|waiter| (key & !1, waiter.as_ref().node.reason())));
                     });
                 }
             });
@@ -455,8 +465,8 @@ use new_buckets;
 #[cfg(feature = "alloc")]
 mod segments {
     use super::{BASE, Bucket, const_fn};
+    use crate::sys::atomic::explored::AtomicU32;
     use crate::sys::atomic::{Acquire, AtomicPtr, Relaxed, Release};
-    use crate::wait::lock::Lock;
     use core::ptr;
 
     /// Each segment doubles the table: so many make 2^30 buckets or all of the memory.
@@ -465,8 +475,8 @@ mod segments {
     /// The buckets behind the first ones: segment `k` has buckets `BASE << k` to `BASE << (k + 1)`.
     pub(super) struct Segments {
         segments: [AtomicPtr<Bucket>; SEGMENTS],
-        /// Held by whoever makes a bucket.
-        pub(super) growing: Lock,
+        /// 1 while somebody makes a bucket.
+        pub(super) growing: AtomicU32,
     }
 
     /// The segment of a bucket, and its place there.
@@ -479,7 +489,7 @@ mod segments {
     impl Segments {
         const_fn! {
             pub(super) const fn new() -> Self {
-                Self { segments: new_segments!(), growing: Lock::new() }
+                Self { segments: new_segments!(), growing: AtomicU32::new(0) }
             }
         }
 
@@ -490,11 +500,11 @@ mod segments {
             let segment = self.segments[k].load(Acquire);
             debug_assert!(!segment.is_null(), "a bucket below the size has its segment");
             // SAFETY: whoever names a bucket has seen a size above it, or is to make it: `make` has stored its segment,
-            // which lives as long as the table and has more than `place` buckets.
-            unsafe { &*segment.add(place) }
+            // which lives as long as the table and has more than `place` buckets from its first aligned place on.
+            unsafe { &*aligned(segment).add(place) }
         }
 
-        /// Sees to it that there is memory for bucket `at`. `growing` is held.
+        /// Sees to it that there is memory for bucket `at`. `growing` is the caller's.
         pub(super) fn make(&self, at: usize) -> bool {
             let (k, place) = segment(at);
             if k >= SEGMENTS {
@@ -522,11 +532,26 @@ mod segments {
         }
     }
 
+    /// The first place in a segment at which a bucket may be.
+    #[inline]
+    fn aligned(segment: *mut Bucket) -> *mut Bucket {
+        const ALIGNMENT: usize = align_of::<Bucket>();
+        segment.map_addr(|addr| (addr + ALIGNMENT - 1) & !(ALIGNMENT - 1))
+    }
+
+    /// Of so many buckets, wherever the first one begins. Not with their alignment: for more than an allocator gives by itself, the
+    /// system's clears the memory by hand, and touches all of it, instead of asking for pages of zeros.
+    #[cfg(not(all(test, any(loom, shuttle))))]
+    fn layout(len: usize) -> Option<core::alloc::Layout> {
+        let size = len.checked_add(1)?.checked_mul(size_of::<Bucket>())?;
+        core::alloc::Layout::from_size_align(size, align_of::<usize>()).ok()
+    }
+
     /// Memory for so many buckets, or null. Asked for as zeros: of a large segment the kernel then gives only those pages
     /// that are used.
     #[cfg(not(all(test, any(loom, shuttle))))]
     fn allocate(len: usize) -> *mut Bucket {
-        let Ok(layout) = core::alloc::Layout::array::<Bucket>(len) else { return ptr::null_mut() };
+        let Some(layout) = layout(len) else { return ptr::null_mut() };
         // SAFETY: the layout is not empty. An empty bucket is all zeros: a free lock, no waiter, no root, no random number
         // yet (`an_empty_bucket_is_all_zeros` checks it).
         unsafe { alloc::alloc::alloc_zeroed(layout) }.cast()
@@ -536,7 +561,7 @@ mod segments {
     /// `segment` is of [`allocate`], with the same `len`, and is not used any more.
     #[cfg(not(all(test, any(loom, shuttle))))]
     unsafe fn free(segment: *mut Bucket, len: usize) {
-        let layout = core::alloc::Layout::array::<Bucket>(len).expect("it was allocated with it");
+        let layout = layout(len).expect("it was allocated with it");
         // SAFETY: by the caller's promise. A bucket has no destructor to run.
         unsafe { alloc::alloc::dealloc(segment.cast(), layout) };
     }

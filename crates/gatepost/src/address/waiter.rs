@@ -3,7 +3,7 @@
 //! # Who may touch what
 //! The node as its own head says. `place` and `group` are written when the waiter becomes the *head* of its address: the first of those
 //! who wait there, which stands in the tree for all of them. From then on they are the holder's of the bucket's lock, until the
-//! waiter is no head any more; those behind a head have neither. `order` and `protocol` are the owner's while not linked, and
+//! waiter is no head any more; those behind a head have neither. `order` is the owner's while not linked, and
 //! read only while linked; `ahead` is the owner's.
 
 use crate::sys::cell::UnsafeCell;
@@ -35,6 +35,18 @@ pub enum Protocol {
     Raw,
 }
 
+impl Protocol {
+    /// Told apart by the lowest bit of a key, which no address of a word has: who was forgotten where a word of one kind was,
+    /// is in nobody's way where a word of the other kind is now.
+    #[inline(always)]
+    pub(super) const fn tag(self) -> usize {
+        match self {
+            Self::Bit => 0,
+            Self::Raw => 1,
+        }
+    }
+}
+
 /// What a head has for all who wait at its address.
 pub(super) struct Group {
     /// All who wait here, this head first.
@@ -48,8 +60,6 @@ pub(super) struct Group {
 pub(super) struct Waiter {
     pub(super) node: Node,
     pub(super) order: Order,
-    /// Of the word that it waits for. (A releaser that comes late to an address may find another kind of word there.)
-    pub(super) protocol: Protocol,
     /// How many waited at the address when it joined.
     pub(super) ahead: Cell<u32>,
     place: UnsafeCell<MaybeUninit<Place<Self, usize>>>,
@@ -63,13 +73,12 @@ unsafe impl Sync for Waiter {}
 
 impl Waiter {
     #[inline(always)]
-    pub(super) fn new(protocol: Protocol) -> Self {
+    pub(super) fn new() -> Self {
         let node = Node::new(1);
         node.set_reason(WaitReason::Wakeup);
         Self {
             node,
             order: Order::Fifo,
-            protocol,
             ahead: Cell::new(0),
             place: UnsafeCell::new(MaybeUninit::uninit()),
             group: UnsafeCell::new(MaybeUninit::uninit()),

@@ -72,7 +72,8 @@ mod protocol {
             Held(self)
         }
 
-        #[inline]
+        /// For the model check.
+        #[cfg(all(test, loom))]
         pub(crate) fn try_lock(&self) -> Option<Held<'_>> {
             self.try_exchange().then(|| Held(self))
         }
@@ -122,7 +123,7 @@ mod protocol {
             }
         }
 
-        pub(crate) fn try_lock(&self) -> Option<Held<'_>> {
+        fn try_lock(&self) -> Option<Held<'_>> {
             let platform = sys::platform::current();
             let token = (platform.enter)();
             if self.try_exchange() {
@@ -151,8 +152,6 @@ use protocol as imp;
 
 #[cfg(all(test, loom))]
 mod imp {
-    use std::sync::TryLockError;
-
     /// See the head of the file.
     pub(crate) struct Lock(loom::sync::Mutex<()>);
 
@@ -167,14 +166,6 @@ mod imp {
 
         pub(crate) fn lock(&self) -> Held<'_> {
             Held(self.0.lock().expect("nobody panics with the lock"))
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<Held<'_>> {
-            match self.0.try_lock() {
-                Ok(guard) => Some(Held(guard)),
-                Err(TryLockError::WouldBlock) => None,
-                Err(TryLockError::Poisoned(_)) => panic!("nobody panics with the lock"),
-            }
         }
     }
 }

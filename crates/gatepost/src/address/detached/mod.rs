@@ -20,7 +20,6 @@ mod pool;
 use super::serve::Address;
 use super::waiter::Waiter;
 use super::word::Word;
-use super::word::sealed::Word as _;
 use super::{RawSema, Sema, SemaTable};
 use crate::sys::atomic::explored::AtomicU32;
 use crate::wait::batch::Panics;
@@ -57,7 +56,7 @@ struct Waits {
 impl Record {
     fn new() -> Self {
         Self {
-            waiter: Waiter::new(Sema::PROTOCOL),
+            waiter: Waiter::new(),
             next: Cell::new(None),
             waits: Cell::new(None),
             call: Cell::new(MaybeUninit::uninit()),
@@ -74,7 +73,7 @@ unsafe fn acquire_then<W: Word + 'static, F: FnOnce() + Send + 'static>(address:
     // SAFETY: of the pool, hence the caller's, until it is linked (V1).
     unsafe {
         let record = &mut *record.as_ptr();
-        record.waiter = Waiter::new(W::PROTOCOL);
+        record.waiter = Waiter::new();
         let finish = put_call(&record.call, then);
         record.waits.set(Some(Waits { word: address.word(), table: address.table, resume: resume::<W>, finish }));
     }
@@ -231,8 +230,8 @@ macro_rules! face {
             /// otherwise whoever releases calls it.
             ///
             /// Such waiters queue with tasks and threads. What holds for a waker holds for `then`: no lock is held while it
-            /// runs, it may release and acquire, and if it panics, the panic goes on to whoever released, when everybody else has been
-            /// woken. It should be short: the releaser waits for it.
+            /// runs, it may release, and ask for more, and if it panics, the panic goes on to whoever released, when everybody else has been
+            /// woken. It must not block: the releaser waits for it, and so may others whose turn comes after it in the same thread.
             ///
             /// # Cost
             /// No allocation in the steady state, if `then` is not larger than six pointers: the waiter comes from a pool.

@@ -1,7 +1,7 @@
 //! The treap of a bucket, after each operation.
 
 use crate::address::treap::Treap;
-use crate::address::waiter::{Order, Protocol, Waiter};
+use crate::address::waiter::{Order, Waiter};
 use crate::wait::node::Node;
 use crate::wait::tree::{Branch, steps};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ impl Both {
     }
 
     fn push(&mut self, key: usize, order: Order) {
-        let mut waiter = Box::new(Waiter::new(Protocol::Bit));
+        let mut waiter = Box::new(Waiter::new());
         waiter.order = order;
         let number = self.waiters.len();
         self.waiters.push(waiter);
