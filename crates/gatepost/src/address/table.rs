@@ -337,7 +337,7 @@ impl SemaTable {
     pub(super) fn grow(&self) {
         // ORDERING: Acquire pairs with the Release below: who splits next sees what the last one did. Not a lock, under which a
         // platform may forbid preemption: memory is asked for.
-        if self.segments.growing.swap(1, Acquire) == 0 {
+        if self.segments.growing.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
             self.split();
             // ORDERING: Release, as above.
             self.segments.growing.store(0, Release);

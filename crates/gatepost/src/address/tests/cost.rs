@@ -111,9 +111,9 @@ fn g3_what_one_waiter_of_a_sema_costs() {
 
 #[test]
 fn g3_g4_what_one_waiter_of_a_raw_sema_costs() {
-    // As of a `Sema`, without the bit; and D2 looks at the size and at `waiting`.
+    // As of a `Sema`, without the bit and the count; and D2 looks at the size and at `waiting`.
     let joins = of(5, 2, 2);
-    let is_served = of(7, 2, 3);
+    let is_served = of(6, 2, 3);
     let is_handed = of(5, 2, 2);
     let leaves = of(5, 2, 2);
     one_waits(&RawSema::new(0), joins, is_served, is_handed, leaves);
@@ -162,7 +162,7 @@ fn g7_a_release_that_finds_its_waiter_gone_unlocks_and_leaves() {
 
 #[test]
 fn g7_a_release_whose_permit_was_taken_wakes_nobody() {
-    let (table, sema) = (SemaTable::new(), RawSema::new(0));
+    let (table, sema) = (SemaTable::new(), Sema::new(0));
     let mut waiting = Box::pin(sema.acquire_in(&table));
     assert!(poll(&mut waiting).is_pending());
     let (served, _) = cost(|| Address::of(&sema, &table).serve(1, crate::address::serve::Give::Wake));

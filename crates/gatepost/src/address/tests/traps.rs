@@ -1,5 +1,6 @@
 //! The traps of the protocol at an address, each set by hand.
 
+use crate::address::serve::{Address, Give};
 use crate::address::{Acquire, RawSema, Sema, SemaTable, Word};
 use std::boxed::Box;
 use std::future::Future;
@@ -67,4 +68,36 @@ fn a_hand_off_that_overflows_panics_without_the_lock() {
     }));
     catch_unwind(|| FULL.release_handoff_in(&TABLE)).unwrap_err();
     assert_eq!(FULL.count(), u32::MAX);
+}
+
+/// A-I4: after its addition a release of a `RawSema` does not look at the word, though somebody waits at its address: the word
+/// may have been freed by whoever has taken what was added, and who waits there may have been forgotten.
+#[test]
+fn a_i4_a_release_wakes_without_a_look_at_a_word_that_may_be_gone() {
+    let (table, sema) = (SemaTable::new(), RawSema::new(0));
+    let mut forgotten = Box::pin(sema.acquire_in(&table)); // as good as: nobody polls it
+    assert!(poll(&mut forgotten).is_pending());
+    let loads = || crate::sys::atomic::counts().loads;
+    let before = loads();
+    Address::of(&sema, &table).serve(1, Give::Wake);
+    // The size before and after the lock, `waiting` to take it out. None of the word, which counts nothing.
+    assert_eq!(loads() - before, 3);
+    assert!(poll(&mut forgotten).is_pending(), "woken for nothing");
+}
+
+/// Who was forgotten where a word of one kind was is in nobody's way where a word of the other kind is now.
+#[test]
+fn a_forgotten_waiter_of_the_other_kind_of_word_keeps_nobody_from_being_woken() {
+    let table = SemaTable::new();
+    let sema = Box::leak(Box::new(Sema::new(0)));
+    let mut forgotten = Box::pin(sema.acquire_in(&table));
+    assert!(poll(&mut forgotten).is_pending());
+    std::mem::forget(forgotten);
+    // SAFETY: both are transparent over one atomic word, and nobody uses the other one any more.
+    let raw = unsafe { &*std::ptr::from_ref(sema).cast::<RawSema>() };
+    raw.as_atomic().store(0, std::sync::atomic::Ordering::Relaxed);
+    let mut waiting = Box::pin(raw.acquire_in(&table));
+    assert!(poll(&mut waiting).is_pending());
+    raw.release_in(&table);
+    assert!(poll(&mut waiting).is_ready());
 }
