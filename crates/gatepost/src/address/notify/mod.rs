@@ -126,7 +126,7 @@ use line::{Entry, Line};
 ///
 /// # Spurious wake-ups
 /// None while every ticket is waited for. When waiters leave (time out, are interrupted or dropped), others whose tickets
-/// were taken but who do not wait yet may be notified once too often: look at the condition again after each wait.
+/// were taken meanwhile may be notified once too often: look at the condition again after each wait.
 ///
 /// # Memory ordering
 /// What happened before a notification is visible to who is notified by it. A notification reaches every ticket whose `add`
