@@ -243,7 +243,10 @@ impl<'a, W: Word> Acquire<'a, W> {
         let state = self.leave(node::CANCELLED, &mut panics);
         panics.catch(|| match state {
             node::GRANTED if !mutant::is(Mutant::GrantLost) => drop(self.address.release(1)),
-            node::NOTIFIED if !mutant::is(Mutant::WakeNotPassedOn) => drop(self.address.serve(1, Give::Wake)),
+            // The word is there: this is an operation of its own on it.
+            node::NOTIFIED if self.address.count() > 0 && !mutant::is(Mutant::WakeNotPassedOn) => {
+                self.address.serve(1, Give::Wake);
+            }
             _ => {}
         });
         timing::ended(self.node());
