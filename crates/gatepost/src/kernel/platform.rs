@@ -48,7 +48,10 @@ pub unsafe trait Platform: Sized + Sync + 'static {
     /// Lets the calling thread sleep until [`unblock`](Self::unblock) is called with its [`wake`](Self::wake), which may have happened
     /// already. If `deadline` comes first, calls [`Thread::expire`] between [`Deadline::when`] and [`Deadline::latest`], and goes on: that
     /// has the thread unblocked, or somebody else has. To return early is allowed: the caller looks again.
-    fn block(&self, thread: &'static Thread<Self>, deadline: Deadline);
+    ///
+    /// # Safety
+    /// `thread` is the caller.
+    unsafe fn block(&self, thread: &'static Thread<Self>, deadline: Deadline);
 
     /// How `thread`, which is blocked, will be made to run again.
     fn wake(&self, thread: &'static Thread<Self>) -> Self::Wake;
@@ -58,7 +61,10 @@ pub unsafe trait Platform: Sized + Sync + 'static {
 
     /// A thread's weight is another now: its own and what it inherits. Called for each thread of a chain, from the waiter to
     /// the last owner. The scheduler should take it into account at once; if it cannot, inheritance is not in effect.
-    fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64);
+    ///
+    /// # Safety
+    /// The kernel's lock is held.
+    unsafe fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64);
 
     /// The calling thread has made a step that may have changed weights, its own among them: it has given the lock back, and woken
     /// whom it wakes. A scheduler that would preempt a thread as soon as it weighs less, the lock held or not, lowers the calling thread
@@ -68,7 +74,10 @@ pub unsafe trait Platform: Sized + Sync + 'static {
     /// What decides when a thread is woken: the smallest first, among equals who came first. In Zircon the time by which its
     /// scheduler would have the thread done. Asked when a thread blocks in a queue that is ordered so, and again when its
     /// weight changes, or [`Thread::reorder`] is called.
-    fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
+    ///
+    /// # Safety
+    /// The kernel's lock is held.
+    unsafe fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
         let _ = (thread, effective);
         0 // all the same: first come, first served
     }

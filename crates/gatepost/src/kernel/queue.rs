@@ -84,8 +84,8 @@ impl<P: Platform> WaitQueue<P> {
         let kernel = thread.kernel;
         let finish = match self.order {
             WakeOrder::Fifo => 0,
-            // SAFETY: passed on.
-            WakeOrder::ByFinishTime => kernel.platform().finish_time(thread, unsafe { thread.effective() }),
+            // SAFETY: the lock is held.
+            WakeOrder::ByFinishTime => unsafe { kernel.platform().finish_time(thread, thread.effective()) },
         };
         // SAFETY: passed on.
         (finish, unsafe { kernel.next_arrival() })
@@ -215,8 +215,8 @@ impl<P: Platform> WaitQueue<P> {
         Ok(())
     }
 
-    /// Lets the weight of the queue go from its owner to another. Not from one to the same: a holder that loses its
-    /// urgency for a moment can lose its processor.
+    /// Lets the weight of the queue go from its owner to another. Not from one to the same, and given before it is
+    /// taken: who loses its urgency for a moment, at the end of a chain that both are in, can lose its processor.
     ///
     /// # Safety
     /// As for all; the owner is alive, and no circle closes.
@@ -227,15 +227,14 @@ impl<P: Platform> WaitQueue<P> {
             if before.map(core::ptr::from_ref) == owner.map(core::ptr::from_ref) {
                 return;
             }
-            queue.as_mut().owner = None;
+            queue.as_mut().owner = owner;
+            if let Some(now) = owner {
+                now.guarded(|guarded| guarded.owns += 1);
+                Self::inherited_changed(now, 0, weight);
+            }
             if let Some(before) = before {
                 before.guarded(|guarded| guarded.owns -= 1);
                 Self::inherited_changed(before, weight, 0);
-            }
-            if let Some(now) = owner {
-                now.guarded(|guarded| guarded.owns += 1);
-                queue.as_mut().owner = owner;
-                Self::inherited_changed(now, 0, weight);
             }
         }
     }
@@ -357,7 +356,7 @@ impl<P: Platform> WaitQueue<P> {
                 weight += thread.as_ref().effective();
                 at = Tree::next(thread);
             }
-            assert_eq!(weight, self.weight);
+            assert_eq!(weight, self.weight, "K2: the effective weight of all in the queue, and what the queue says");
         }
     }
 }

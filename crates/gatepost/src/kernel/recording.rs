@@ -179,7 +179,7 @@ unsafe impl Platform for Recording {
 
     /// # Panics
     /// Always, as [`current`](Self::current).
-    fn block(&self, _thread: &'static Thread<Self>, _deadline: Deadline) {
+    unsafe fn block(&self, _thread: &'static Thread<Self>, _deadline: Deadline) {
         panic!("a thread that is only played cannot sleep")
     }
 
@@ -191,11 +191,11 @@ unsafe impl Platform for Recording {
         self.record(Recorded::Unblocked(wake, how));
     }
 
-    fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
+    unsafe fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
         self.record(Recorded::Effective(thread.platform().id, effective));
     }
 
-    fn finish_time(&self, thread: &'static Thread<Self>, _effective: u64) -> u64 {
+    unsafe fn finish_time(&self, thread: &'static Thread<Self>, _effective: u64) -> u64 {
         *thread.platform().finish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

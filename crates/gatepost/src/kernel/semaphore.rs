@@ -97,14 +97,14 @@ impl<P: Platform> Semaphore<P> {
 
     /// Lets one through: the front of the queue, or, if nobody waits, one who comes.
     ///
-    /// If somebody waits it takes the kernel's lock: from an interrupt handler (or a signal's) only where that cannot have interrupted
+    /// If the count is negative (somebody waits, or a wait has failed since the last post) it takes the kernel's lock: from an interrupt handler (or a signal's) only where that cannot have interrupted
     /// a holder of the lock. See [`Platform`](super::Platform).
     ///
     /// # Panics
     /// If the count would exceed its maximum. Nothing has changed then.
     ///
     /// # Cost
-    /// One CAS if nobody waits.
+    /// One CAS if the count is not negative.
     #[inline]
     #[track_caller]
     pub fn post(&self) {

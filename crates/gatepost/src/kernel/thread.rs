@@ -339,11 +339,13 @@ impl<P: Platform> Thread<P> {
 
     /// Sleeps until it is told (Z22: what the waker stored, and nothing else).
     pub(super) fn sleep(&'static self, deadline: Deadline) -> Result<(), WaitFailure> {
+        self.kernel.platform().settled(); // it may have changed weights as it joined, and be told before it sleeps
         loop {
             if let Some(outcome) = self.outcome() {
                 return outcome;
             }
-            self.kernel.platform().block(self, deadline);
+            // SAFETY: the thread is the caller, as all who come here have it from `current`.
+            unsafe { self.kernel.platform().block(self, deadline) };
         }
     }
 }

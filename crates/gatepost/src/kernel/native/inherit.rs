@@ -75,6 +75,10 @@ impl Scale {
         Self(steps)
     }
 
+    fn has_steps(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     fn priority(self, weight: u64) -> Option<u8> {
         let below = self.0.partition_point(|&(from, _)| from <= weight);
         below.checked_sub(1).map(|step| self.0[step].1)
@@ -139,8 +143,11 @@ impl Inheriting {
     pub(super) fn follow(&mut self, thread: &mut Scheduled, base: u32, effective: u64) {
         let Some(id) = thread.id else { return };
         let followed = if effective == u64::from(base) {
-            thread.now = None;
-            thread.own.take().map_or(Ok(()), |own| own.apply(id))
+            let restored = thread.own.map_or(Ok(()), |own| own.apply(id));
+            if restored.is_ok() {
+                (thread.own, thread.now) = (None, None);
+            }
+            restored
         } else if self.status == Inheritance::InEffect {
             self.raise(id, thread, base, effective)
         } else {
@@ -158,8 +165,13 @@ impl Inheriting {
         };
         let raised = own.raised(self.scale.priority(effective), effective, u64::from(base));
         if raised != thread.now.unwrap_or(own) {
-            raised.apply(id)?;
-            (thread.own, thread.now) = (Some(own), Some(raised));
+            match raised.apply(id) {
+                Ok(()) => (thread.own, thread.now) = (Some(own), Some(raised)),
+                // Below the first step it is a matter of shares, for which there may be no permission where there is one for
+                // the steps: what is urgent goes on to be raised.
+                Err(_) if self.scale.has_steps() && self.scale.priority(effective).is_none() => {}
+                Err(errno) => return Err(errno),
+            }
         }
         Ok(())
     }

@@ -100,7 +100,8 @@ impl Native {
     ///
     /// What a thread inherits already counts from its next change on. A thread that changes its own scheduling while it inherits is set
     /// back to what it was. A process that forks without executing another program has to leave this off: it would raise the threads
-    /// of its parent.
+    /// of its parent. Threads and processes that are started by a thread while it inherits begin, and stay, as it is scheduled then:
+    /// start none with such a lock held.
     ///
     /// # Cost
     /// Whoever begins to wait for a thread, or stops, makes up to two system calls for each thread of the chain.
@@ -218,7 +219,7 @@ unsafe impl Platform for Native {
         u64::try_from(Self::start().elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn block(&self, thread: &'static Thread<Self>, deadline: Deadline) {
+    unsafe fn block(&self, thread: &'static Thread<Self>, deadline: Deadline) {
         self.settled(); // it may have given a queue away as it blocked
         if thread.platform().ends_interrupted(thread) {
             return;
@@ -238,7 +239,7 @@ unsafe impl Platform for Native {
         thread.unpark();
     }
 
-    fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
+    unsafe fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
         // SAFETY: the caller holds the lock.
         unsafe {
             let lowered =
@@ -259,7 +260,7 @@ unsafe impl Platform for Native {
         }
     }
 
-    fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
+    unsafe fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
         // SAFETY: the caller holds the lock.
         let finish = unsafe { thread.platform().guarded(|guarded| guarded.finish) };
         finish.unwrap_or(u64::MAX - effective)
@@ -270,6 +271,13 @@ impl Semaphore<Native> {
     /// A semaphore for the threads of this process.
     pub const fn new(count: Count) -> Self {
         Self::new_in(&KERNEL, count, WakeOrder::ByFinishTime)
+    }
+}
+
+impl Default for Semaphore<Native> {
+    /// A count of 0.
+    fn default() -> Self {
+        Self::new(0)
     }
 }
 

@@ -153,7 +153,7 @@ unsafe impl Platform for Simulated {
 
     /// # Panics
     /// Always, as [`current`](Self::current).
-    fn block(&self, _thread: &'static Thread<Self>, _deadline: Deadline) {
+    unsafe fn block(&self, _thread: &'static Thread<Self>, _deadline: Deadline) {
         panic!("a simulated thread is a script, which cannot sleep")
     }
 
@@ -165,14 +165,14 @@ unsafe impl Platform for Simulated {
         self.tell(News::Unblocked(wake, how));
     }
 
-    fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
+    unsafe fn effective_changed(&self, thread: &'static Thread<Self>, effective: u64) {
         if self.inheritance {
             self.tell(News::Effective(thread.platform().index, effective));
         }
     }
 
     /// The most urgent first, unless the thread has a time of its own.
-    fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
+    unsafe fn finish_time(&self, thread: &'static Thread<Self>, effective: u64) -> u64 {
         let block = thread.platform();
         match block.finish.get() {
             u64::MAX if self.inheritance => u64::MAX - effective,

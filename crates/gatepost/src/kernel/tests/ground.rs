@@ -74,7 +74,7 @@ unsafe impl Platform for Ground {
         self.now.load(Relaxed)
     }
 
-    fn block(&self, thread: &'static Thread<Self>, _deadline: Deadline) {
+    unsafe fn block(&self, thread: &'static Thread<Self>, _deadline: Deadline) {
         thread.platform().parker.park(None); // who sets the clock calls `expire`
     }
 
@@ -86,7 +86,7 @@ unsafe impl Platform for Ground {
         wake.parker.unpark();
     }
 
-    fn effective_changed(&self, thread: &'static Thread<Self>, _effective: u64) {
+    unsafe fn effective_changed(&self, thread: &'static Thread<Self>, _effective: u64) {
         thread.platform().told.lock().unwrap().push(thread.outcome().is_some());
     }
 }

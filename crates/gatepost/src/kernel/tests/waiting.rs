@@ -249,7 +249,12 @@ fn z32_timeout_test() {
 }
 
 /// A thread waits, `act` is done to it, and it is told this; and what is left.
-fn signal_test(interruptible: bool, act: fn(Gate, Played), told: Option<Result<(), WaitFailure>>, left: (u32, i64)) {
+fn signal_test(
+    interruptible: bool,
+    act: fn(Gate, Played),
+    told: Option<Result<(), WaitFailure>>,
+    left: (u32, crate::kernel::Count),
+) {
     let kernel = Recording::kernel();
     let [thread] = threads(kernel, [1]);
     let semaphore: Gate = Box::leak(Box::new(crate::kernel::Semaphore::new_in(kernel, 0, WakeOrder::ByFinishTime)));
