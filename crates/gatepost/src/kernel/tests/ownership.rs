@@ -483,8 +483,8 @@ fn z25_z28_a_lock_is_handed_over_with_the_weight_of_those_who_still_wait() {
         kernel.platform().take(),
         [
             Recorded::Effective(0, 11),
+            Recorded::Effective(1, 15), // given before it is taken
             Recorded::Effective(0, 1),
-            Recorded::Effective(1, 15),
             Recorded::Unblocked(1, Unblock::Normal)
         ]
     );
