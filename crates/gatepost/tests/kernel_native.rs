@@ -290,6 +290,28 @@ fn a_thread_waits_while_its_thread_locals_are_destroyed() {
     assert_eq!(*count.lock().expect("free"), 2);
 }
 
+/// To block under an owner names it and lends it the weight in one step; a circle is refused, and the owner is who it was.
+#[test]
+fn z28_who_blocks_under_an_owner_lends_it_its_weight() {
+    let queue = Arc::new(OwnedWaitQueue::<Native>::new());
+    let owner = Native::current_thread();
+    let alone = owner.effective_weight();
+    let (waiting, name) = named({
+        let queue = queue.clone();
+        move || queue.block_under(owner, Deadline::INFINITE)
+    });
+    until("it is blocked", || name.is_blocked());
+    assert!(queue.owner().is_some_and(|now| std::ptr::eq(now, owner)));
+    assert_eq!(owner.effective_weight(), alone + u64::from(name.base_weight()));
+    assert!(matches!(queue.block(Deadline::INFINITE), Err(BlockError::WouldDeadlock(_))), "for itself");
+    assert!(queue.wake_one());
+    assert_eq!(waiting.join(), Ok(()));
+    assert_eq!(owner.effective_weight(), alone);
+    queue.assign_owner(None).expect("nobody is no part of a circle");
+    assert_eq!(queue.block_under(owner, Deadline::PASSED), Err(BlockError::Failed(WaitFailure::TimedOut)));
+    assert!(queue.owner().is_none(), "who did not wait has named nobody");
+}
+
 mod interrupts {
     use super::*;
 
@@ -387,10 +409,43 @@ mod interrupts {
             assert!(Native::interrupt_on_signal(libc::SIGKILL).is_err());
         }
 
-        /// Signals in a storm: the handler runs in whatever the thread does, the kernel's lock held or not. Each wait ends by one that came, and
-        /// none is missed: the last is sent when the thread waits for the last time.
+        /// One signal for each wait, whatever the thread does when it comes: on its way into the wait, asleep, on its way out. If one were
+        /// missed, the wait would not end.
         #[test]
-        fn a_storm_of_signals_neither_deadlocks_nor_is_missed() {
+        fn no_signal_is_missed_whenever_it_comes() {
+            const WAITS: usize = 5_000;
+            Native::interrupt_on_signal(libc::SIGWINCH).expect("nobody else handles it");
+            let semaphore = shared(0);
+            let (send, id) = channel();
+            let (report, ended) = channel();
+            let running = start({
+                let semaphore = semaphore.clone();
+                move || {
+                    Native::current_thread();
+                    // SAFETY: asks for a number.
+                    send.send(unsafe { libc::pthread_self() }).expect("somebody listens");
+                    for _ in 0..WAITS {
+                        assert_eq!(semaphore.wait(Deadline::INFINITE), Err(WaitFailure::Interrupted));
+                        report.send(()).expect("somebody listens");
+                    }
+                    semaphore.wait_uninterruptible();
+                }
+            });
+            let id = id.recv().expect("it says who it is");
+            for wait in 0..WAITS {
+                // SAFETY: the thread has not ended: it waits for the post below.
+                assert_eq!(unsafe { libc::pthread_kill(id, libc::SIGWINCH) }, 0);
+                ended
+                    .recv_timeout(Duration::from_secs(60))
+                    .unwrap_or_else(|_| panic!("the signal of wait {wait} was missed"));
+            }
+            semaphore.post();
+            running.join();
+        }
+
+        /// Signals in a storm: the handler runs in whatever the thread does, the kernel's lock held or not.
+        #[test]
+        fn a_storm_of_signals_does_not_deadlock() {
             const WAITS: usize = 2_000;
             Native::interrupt_on_signal(libc::SIGWINCH).expect("nobody else handles it");
             let semaphore = shared(0);
