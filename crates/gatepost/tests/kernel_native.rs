@@ -409,32 +409,43 @@ mod interrupts {
             assert!(Native::interrupt_on_signal(libc::SIGKILL).is_err());
         }
 
+        /// A thread whose every wait for `semaphore` a signal has to end, and which says so; then it waits for a post. And who it is,
+        /// to the system. (It has not ended before the post, so it may be sent signals until then.)
+        fn interrupted(
+            semaphore: &Arc<Semaphore<Native>>,
+            waits: usize,
+            ended: impl Fn() + Send + 'static,
+        ) -> (Running<()>, libc::pthread_t) {
+            Native::interrupt_on_signal(libc::SIGWINCH).expect("nobody else handles it");
+            let (send, id) = channel();
+            let semaphore = semaphore.clone();
+            let running = start(move || {
+                Native::current_thread();
+                // SAFETY: asks for a number.
+                send.send(unsafe { libc::pthread_self() }).expect("somebody listens");
+                for _ in 0..waits {
+                    assert_eq!(semaphore.wait(Deadline::INFINITE), Err(WaitFailure::Interrupted));
+                    ended();
+                }
+                semaphore.wait_uninterruptible();
+            });
+            (running, id.recv().expect("it says who it is"))
+        }
+
+        fn signal(id: libc::pthread_t) {
+            // SAFETY: the thread of `interrupted` has not ended: it waits for the post that its test makes at the end.
+            assert_eq!(unsafe { libc::pthread_kill(id, libc::SIGWINCH) }, 0);
+        }
+
         /// One signal for each wait, whatever the thread does when it comes: on its way into the wait, asleep, on its way out. If one were
         /// missed, the wait would not end.
         #[test]
         fn no_signal_is_missed_whenever_it_comes() {
-            const WAITS: usize = 5_000;
-            Native::interrupt_on_signal(libc::SIGWINCH).expect("nobody else handles it");
             let semaphore = shared(0);
-            let (send, id) = channel();
             let (report, ended) = channel();
-            let running = start({
-                let semaphore = semaphore.clone();
-                move || {
-                    Native::current_thread();
-                    // SAFETY: asks for a number.
-                    send.send(unsafe { libc::pthread_self() }).expect("somebody listens");
-                    for _ in 0..WAITS {
-                        assert_eq!(semaphore.wait(Deadline::INFINITE), Err(WaitFailure::Interrupted));
-                        report.send(()).expect("somebody listens");
-                    }
-                    semaphore.wait_uninterruptible();
-                }
-            });
-            let id = id.recv().expect("it says who it is");
-            for wait in 0..WAITS {
-                // SAFETY: the thread has not ended: it waits for the post below.
-                assert_eq!(unsafe { libc::pthread_kill(id, libc::SIGWINCH) }, 0);
+            let (running, id) = interrupted(&semaphore, 5_000, move || report.send(()).expect("somebody listens"));
+            for wait in 0..5_000 {
+                signal(id);
                 ended
                     .recv_timeout(Duration::from_secs(60))
                     .unwrap_or_else(|_| panic!("the signal of wait {wait} was missed"));
@@ -447,28 +458,12 @@ mod interrupts {
         #[test]
         fn a_storm_of_signals_does_not_deadlock() {
             const WAITS: usize = 2_000;
-            Native::interrupt_on_signal(libc::SIGWINCH).expect("nobody else handles it");
             let semaphore = shared(0);
-            let (send, id) = channel();
-            let running = start({
-                let semaphore = semaphore.clone();
-                move || {
-                    Native::current_thread();
-                    // SAFETY: asks for a number.
-                    send.send(unsafe { libc::pthread_self() }).expect("somebody listens");
-                    for _ in 0..WAITS {
-                        assert_eq!(semaphore.wait(Deadline::INFINITE), Err(WaitFailure::Interrupted));
-                    }
-                    // Here, so that it has not ended while somebody sends it a signal.
-                    semaphore.wait_uninterruptible();
-                }
-            });
-            let id = id.recv().expect("it says who it is");
+            let (running, id) = interrupted(&semaphore, WAITS, || ());
             let begun = Instant::now();
             while semaphore.count() > -(WAITS as i64 + 1) {
                 assert!(begun.elapsed() < Duration::from_secs(60), "{} waits have begun", -semaphore.count());
-                // SAFETY: the thread has not ended: it waits for the post below.
-                assert_eq!(unsafe { libc::pthread_kill(id, libc::SIGWINCH) }, 0);
+                signal(id);
             }
             semaphore.post();
             running.join();
