@@ -461,7 +461,7 @@ mod interrupts {
             let semaphore = shared(0);
             let (running, id) = interrupted(&semaphore, WAITS, || ());
             let begun = Instant::now();
-            while semaphore.count() > -(WAITS as i64 + 1) {
+            while semaphore.count() > -(WAITS as gatepost::kernel::Count + 1) {
                 assert!(begun.elapsed() < Duration::from_secs(60), "{} waits have begun", -semaphore.count());
                 signal(id);
             }
