@@ -1,0 +1,328 @@
+//! The semaphore, as its users have it.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::events::Events;
+use crate::file::{self, Access, Opened, Place, examine, reopen};
+
+use crate::options::Options;
+use crate::permit::{Permit, Released};
+use crate::session::{Purpose, Session};
+use crate::snapshot;
+use crate::status::{PermitId, Status};
+use crate::wait::Acquire;
+use crate::{clock, liveness};
+
+/// What one without a name is called.
+pub(crate) const ANONYMOUS: &str = "anonymous";
+
+/// A semaphore that every process of the machine can open by its name.
+///
+/// A value is a *session*: while its process lives, what it holds is held; when the process ends, however it ends, that comes
+/// back. Clones are the same session, for other threads and tasks.
+///
+/// *Errors of all operations.* [`Error::Poisoned`] if the file is damaged, [`Error::Forked`] in a child of the process that opened
+/// it, [`Error::SessionLost`] if something has closed its descriptors.
+///
+/// *Memory ordering.* What a holder did before it gave permits back happens before what the next holder of those permits does.
+///
+/// *Cost.* Free permits: a critical section to take them and one to give them back, each a CAS, a few stores to shared memory
+/// and a CAS, and no system call. An `open` takes a dozen system calls, and one for each session before it.
+#[derive(Clone)]
+pub struct Semaphore {
+    session: Arc<Session>,
+}
+
+impl Semaphore {
+    /// Opens the semaphore `name`, or creates it: see [`Options`]. A name with a slash in it is the path of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`], [`Error::NotFound`], [`Error::LimitDiffers`], [`Error::Capacity`], [`Error::SessionsFull`],
+    /// [`Error::Format`], [`Error::Refused`], [`Error::FileSystem`], [`Error::Io`].
+    pub fn open(name: &str, options: &Options) -> Result<Self, Error> {
+        Session::open(name, options, Purpose::Use).map(Self::of)
+    }
+
+    /// Creates one without a name, for child processes that get its descriptor ([`as_fd`](AsFd::as_fd)).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); [`Error::NotFound`] without a limit.
+    pub fn anonymous(options: &Options) -> Result<Self, Error> {
+        let name = ANONYMOUS.to_owned();
+        let limit = options.limit.ok_or_else(|| Error::NotFound { name, path: ANONYMOUS.into() })?;
+        Self::from_fd(file::create_anonymous(options, limit)?, options)
+    }
+
+    /// Opens the semaphore behind a descriptor that another process passed on. The session has descriptions of its own: `fd` is
+    /// closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_fd(fd: OwnedFd, options: &Options) -> Result<Self, Error> {
+        let path = Path::new(ANONYMOUS);
+        let fixed = examine(fd.as_fd(), path, options, Access::Write)?;
+        let file = reopen(fd.as_fd(), path, Access::Write)?;
+        let session = Session::attach(Opened { file, fixed }, ANONYMOUS, path, options, Purpose::Use)?;
+        session.map(Self::of).ok_or_else(|| Error::NotFound { name: ANONYMOUS.to_owned(), path: path.to_owned() })
+    }
+
+    fn of(session: Session) -> Self {
+        Self { session: Arc::new(session) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.session.table.name()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.session.table.path()
+    }
+
+    /// The limit, at this moment.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.session.table.config().limit()
+    }
+
+    /// Takes a permit; see [`Acquire`].
+    pub fn acquire(&self) -> Acquire {
+        self.acquire_many(1)
+    }
+
+    /// Takes `n` permits at once; see [`Acquire`].
+    pub fn acquire_many(&self, n: u32) -> Acquire {
+        Acquire::new(Arc::clone(&self.session), n)
+    }
+
+    /// Takes a permit, if one is free and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_many`](Self::try_acquire_many).
+    pub fn try_acquire(&self) -> Result<Permit, Error> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes `n` permits at once, if they are free and nobody waits. It says that they are not only after it has taken back what
+    /// the dead hold.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`], [`Error::Zero`], [`Error::ExceedsLimit`], [`Error::GrantsFull`].
+    pub fn try_acquire_many(&self, n: u32) -> Result<Permit, Error> {
+        if n == 0 {
+            return Err(Error::Zero);
+        }
+        let table = &self.session.table;
+        let now = clock::boot_ns();
+        let attempt = || table.section(|section| section.try_acquire(n, "", now));
+        let mut grant = attempt()?;
+        if grant.is_none() && table.reap()? > 0 {
+            grant = attempt()?;
+        }
+        match grant {
+            Some(grant) => Ok(Permit::new(Arc::clone(&self.session), grant)),
+            None => Err(table.busy()),
+        }
+    }
+
+    /// Changes the limit for everybody. Whoever holds permits keeps them; waiters that ask for more than the new limit are sent
+    /// away, unless it is 0, which admits nobody and sends nobody away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Capacity`].
+    pub fn resize(&self, limit: u32) -> Result<(), Error> {
+        self.session.resize(limit)
+    }
+
+    /// Admits nobody any more: the limit becomes 0. Whoever holds permits keeps them.
+    ///
+    /// # Errors
+    ///
+    /// Those of all operations.
+    pub fn drain(&self) -> Result<(), Error> {
+        self.resize(0)
+    }
+
+    /// Admits nobody until [`resume`](Self::resume), and remembers the limit.
+    ///
+    /// # Errors
+    ///
+    /// Those of all operations.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.set_paused(true)
+    }
+
+    /// Admits waiters again.
+    ///
+    /// # Errors
+    ///
+    /// Those of all operations.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.set_paused(false)
+    }
+
+    fn set_paused(&self, paused: bool) -> Result<(), Error> {
+        self.session.table.section(|section| {
+            section.pause(paused);
+            Ok(())
+        })
+    }
+
+    /// Gives back a permit by its identity, whoever took it.
+    ///
+    /// # Errors
+    ///
+    /// Those of all operations.
+    pub fn release(&self, id: PermitId) -> Result<Released, Error> {
+        self.session.table.section(|section| Ok(section.end(id.0, None))).map(Released::from)
+    }
+
+    /// Takes a permit away from whoever holds it, who is told ([`Permit::lost`]); it is written down, with `why`.
+    ///
+    /// # Errors
+    ///
+    /// Those of all operations.
+    pub fn revoke(&self, id: PermitId, why: &str) -> Result<Released, Error> {
+        self.session.table.section(|section| Ok(section.end(id.0, Some(why)))).map(Released::from)
+    }
+
+    /// All that there is to see.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`].
+    pub fn status(&self) -> Result<Status, Error> {
+        let table = &self.session.table;
+        table.check_process()?;
+        Ok(snapshot::status(&snapshot::View::of(table)))
+    }
+
+    /// What was done by force, from the oldest event that the file still has.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::of_session(Arc::clone(&self.session.table))
+    }
+
+    /// Takes back now what the dead hold, which otherwise the next one does who needs it; how many grants that was.
+    ///
+    /// # Errors
+    ///
+    /// Those of all operations.
+    pub fn reclaim(&self) -> Result<usize, Error> {
+        self.session.table.check_process()?;
+        self.session.table.reap()
+    }
+
+    /// The description whose lock keeps the session alive. A process that is to keep it alive, too, is given a *duplicate*: the
+    /// original is closed in a forked child. It is closed on exec unless that flag is taken from it.
+    #[must_use]
+    pub fn session_fd(&self) -> BorrowedFd<'_> {
+        self.session.table.descriptions().hold.as_fd()
+    }
+
+    /// Number and generation of the session, as in [`Status::sessions`].
+    #[must_use]
+    pub fn session(&self) -> (u32, u32) {
+        self.session.table.session()
+    }
+}
+
+impl AsFd for Semaphore {
+    /// For [`from_fd`](Self::from_fd) in another process.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.session_fd()
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore").field("name", &self.name()).field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+impl crate::table::Table {
+    fn busy(&self) -> Error {
+        use std::sync::atomic::Ordering::Relaxed;
+        Error::Busy {
+            name: self.name().to_owned(),
+            used: self.header().used.load(Relaxed),
+            limit: self.config().limit(),
+            waiting: self.header().waiting.load(Relaxed),
+        }
+    }
+}
+
+/// The semaphores of a folder, with their files, by name. A folder that does not exist has none.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn list(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+    file::list_in(directory)
+}
+
+/// Takes away the file of a semaphore that nobody uses.
+///
+/// # Errors
+///
+/// [`Error::Refused`] while a process has it open or a permit is kept; and those of opening it.
+pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
+    let place = Place::of(name, options)?;
+    let io = |what| {
+        let path = place.path.clone();
+        move |source| Error::Io { what, path, source }
+    };
+    let not_found = || Error::NotFound { name: place.name.clone(), path: place.path.clone() };
+    // A session, so that what the dead hold is taken back; all the others are counted.
+    let session = Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair)?;
+    let table = &session.table;
+    let hold = table.descriptions().hold.as_fd();
+    let setup = liveness::lock_setup(hold).map_err(io("lock"))?;
+    let status = snapshot::status(&snapshot::View::of(table));
+    let others = status.sessions.iter().filter(|other| other.alive && other.index != table.me()).count();
+    let kept = status.holders.iter().filter(|holder| holder.state != crate::HolderState::Dead).count();
+    if others > 0 || kept > 0 {
+        let (path, what) = (place.path, format!("{others} other processes have it open and {kept} grants are held"));
+        return Err(Error::Refused { path, what, remedy: "wait until they have ended (`gatepost status`)" });
+    }
+    if rustix::fs::fstat(hold).map_err(|errno| io("look at")(errno.into()))?.st_nlink == 0 {
+        return Err(not_found());
+    }
+    std::fs::remove_file(&place.path).map_err(io("remove"))?;
+    drop(setup);
+    Ok(())
+}
+
+/// Makes a damaged file sound: what cannot be is taken away. What was done, in words; nothing was wrong if that is empty.
+///
+/// # Errors
+///
+/// Those of opening it, damage aside.
+pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
+    let session = Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair)?;
+    let table = &session.table;
+    let done = table.section_regardless(table.take(), |section| {
+        let done = section.repair();
+        if !done.is_empty() {
+            let why = format!("{} things were wrong", done.len());
+            let kind = Some(crate::EventKind::Repaired);
+            section.note(crate::table::Note { kind, why: &why, ..Default::default() });
+        }
+        done
+    })?;
+    table.reap()?;
+    Ok(done)
+}

@@ -1,0 +1,106 @@
+//! The ring of events: what was done by force, by whom, to whom, and why.
+//!
+//! Events are rare, so they are written under the lock. A reader takes a row whose number is the same before and after.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::fence;
+
+use super::Section;
+use crate::layout::{EventRow, load_text, store_text};
+use crate::map::Map;
+use crate::status::{Event, EventKind, Moment, Process, SCHEMA};
+use crate::{PermitId, clock};
+
+/// An event to be written down.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Note<'a> {
+    pub(crate) kind: Option<EventKind>,
+    pub(crate) serial: Option<u64>,
+    pub(crate) permits: u32,
+    pub(crate) to: Option<Process>,
+    pub(crate) why: &'a str,
+}
+
+const KINDS: [EventKind; 12] = [
+    EventKind::Created,
+    EventKind::Rebooted,
+    EventKind::Reclaimed,
+    EventKind::Abandoned,
+    EventKind::Revoked,
+    EventKind::Resized,
+    EventKind::Paused,
+    EventKind::Resumed,
+    EventKind::TakenOver,
+    EventKind::Poisoned,
+    EventKind::Repaired,
+    EventKind::Refused,
+];
+
+impl Section<'_> {
+    /// Writes `note` into the ring.
+    pub(crate) fn note(&mut self, note: Note<'_>) {
+        let Some(kind) = note.kind.and_then(|kind| KINDS.iter().position(|other| *other == kind)) else { return };
+        let header = self.header();
+        let number = header.next_event.load(Relaxed);
+        let Some(row) = self.table.map().event(number) else { return };
+        // ORDERING: Release: whoever sees one of the stores below sees that the row is not the old event any more.
+        row.number.store(0, Relaxed);
+        fence(Release);
+        let by = self.table.own();
+        row.boot_ns.store(clock::boot_ns(), Relaxed);
+        row.real_ns.store(clock::real_ns(), Relaxed);
+        row.serial.store(note.serial.map_or(u64::MAX, |serial| serial), Relaxed);
+        row.kind.store(kind as u32, Relaxed);
+        row.permits.store(note.permits, Relaxed);
+        row.by_pid.store(by.pid, Relaxed);
+        row.by_start.store(by.start, Relaxed);
+        row.by_namespace.store(by.namespace, Relaxed);
+        row.to_pid.store(note.to.map_or(0, |to| to.pid), Relaxed);
+        row.to_start.store(note.to.map_or(0, |to| to.start), Relaxed);
+        row.to_namespace.store(note.to.map_or(0, |to| to.namespace), Relaxed);
+        store_text(&row.why, note.why);
+        // ORDERING: Release pairs with the Acquire in `read`: the number is there once the event is.
+        row.number.store(number.wrapping_add(1), Release);
+        header.next_event.store(number.wrapping_add(1), Release);
+    }
+}
+
+/// Event `number`, if the ring has it.
+pub(crate) fn read(map: &Map, semaphore: &str, number: u64) -> Option<Event> {
+    let row = map.event(number)?;
+    let stamp = number.wrapping_add(1);
+    // ORDERING: Acquire pairs with the Release of the number.
+    if row.number.load(Acquire) != stamp {
+        return None;
+    }
+    let event = decode(row, semaphore, number);
+    // ORDERING: Acquire: what was read comes before the second look, which finds 0 or another number if any of it was a later event's.
+    fence(Acquire);
+    (row.number.load(Relaxed) == stamp).then_some(event)?
+}
+
+fn decode(row: &EventRow, semaphore: &str, number: u64) -> Option<Event> {
+    let kind = *KINDS.get(row.kind.load(Relaxed) as usize)?;
+    let serial = row.serial.load(Relaxed);
+    let to = Process {
+        pid: row.to_pid.load(Relaxed),
+        start: row.to_start.load(Relaxed),
+        namespace: row.to_namespace.load(Relaxed),
+    };
+    Some(Event {
+        schema: SCHEMA.to_owned(),
+        semaphore: semaphore.to_owned(),
+        number,
+        when: Moment { at: clock::wall(row.real_ns.load(Relaxed)), boot_ns: row.boot_ns.load(Relaxed) },
+        kind,
+        permit: (serial != u64::MAX).then_some(PermitId(serial)),
+        permits: row.permits.load(Relaxed),
+        by: Process {
+            pid: row.by_pid.load(Relaxed),
+            start: row.by_start.load(Relaxed),
+            namespace: row.by_namespace.load(Relaxed),
+        },
+        to: (to.pid != 0).then_some(to),
+        why: load_text(&row.why),
+    })
+}

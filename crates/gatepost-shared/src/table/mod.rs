@@ -1,0 +1,414 @@
+//! The critical section: everything that changes the file, and how each change survives its author.
+//!
+//! # Truth and caches
+//!
+//! | truth | says | committed by
+//! |-------|------|-------------
+//! | `grants[g].word` | who holds how many permits | one 64-bit store
+//! | `waiters[w].word` | who waits for how many, or has been answered | one 64-bit store
+//! | `slots[s].word` | which grant has number `s`, and how often it was given out | before its grant's word
+//! | `config` | limit, policy, pause | one 64-bit store
+//!
+//! There is no counter to drift: `used` is Σ permits over held grants. It is *kept* in the header, as are the free lists and the
+//! links of the queue, and all of it is made again from the truth (`rebuild`) by whoever finds a section whose owner died in it.
+//!
+//! # Invariants
+//!
+//! T1. Outside the section the caches agree with the truth.
+//! T2. A grant's word goes from free to held last in its making and from held to free first in its end. So at every instruction
+//!     it is there, whole, or not there.
+//! T3. Slot `s` names grant `g` and `g` is held ⇔ `s` is `g`'s, outside the section; inside it, one that names a grant which
+//!     is not held is nobody's, and only its epoch has grown.
+//! T4. A grant made for a waiter is marked `unclaimed` and has the waiter's serial, before its word is stored. So whoever
+//!     finds it finds the waiter, whose word may not say so yet.
+//! T5. The waiters that are waiting, in the order of their serials, are the queue.
+//! T6. A serial is given out once, by a counter that is stored before the serial is used.
+//! T7. Nothing under the lock is unbounded: each loop is bounded by the size of a table, each acquisition writes at most
+//!     [`MAX_SLOTS`](crate::layout::MAX_SLOTS) slots, and there is no system call but a wake-up when more are woken than are noted.
+//!
+//! # Where its author may die
+//!
+//! | last thing done | state | who mends it
+//! |-----------------|-------|-------------
+//! | took the lock | the word names a dead session | the next to lock: 2 ms
+//! | slots written | they name a grant that is not held (T3) | rebuild
+//! | grant stored | held by a dead session | rebuild counts it, reaping frees it
+//! | grant for a waiter stored | unclaimed, and the waiter is waiting (T4) | rebuild finishes it
+//! | waiter answered, not woken | it sleeps | rebuild wakes every answered waiter; and it looks itself each second
+//! | grant freed | permits free, the head asleep | rebuild ends with the pump
+//! | waiter freed | its grant, if any, was freed or claimed before it | rebuild
+//! | left the lock, not woken anybody | answered waiters asleep | they look themselves each second
+//!
+//! Every row is a test: `tests/kill_points` dies at each step of each operation.
+//!
+//! # Hostile files
+//!
+//! An index is checked before it is followed and a word before it is believed. A cache that cannot be is made again once; a
+//! truth that cannot be *poisons* the file: nobody is admitted until `repair`.
+
+mod admin;
+mod events;
+mod grants;
+mod queue;
+mod reap;
+mod rebuild;
+mod slots;
+
+pub(crate) use events::{Note, read as read_event};
+pub(crate) use grants::Grant;
+use queue::Label;
+pub(crate) use queue::{Answer, Turn, Why};
+pub(crate) use reap::{afterlife, kept_by};
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+
+use crate::error::Error;
+use crate::futex;
+use crate::layout::{Config, Header};
+use crate::liveness::{self, Descriptions};
+use crate::lock::Taken;
+use crate::map::Map;
+use crate::{Process, step};
+
+/// One session's view of the file.
+#[derive(Debug)]
+pub(crate) struct Table {
+    map: Map,
+    descriptions: Descriptions,
+    me: u32,
+    generation: u32,
+    own: Process,
+    name: String,
+    path: PathBuf,
+}
+
+/// What stands in the file and cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// The configuration.
+    Config,
+    /// The word of this grant.
+    Grant(u32),
+    /// The word of this waiter.
+    Waiter(u32),
+    /// The slots that name this grant are not as many as its permits.
+    Slots(u32),
+    /// The permits of all grants are more than can be counted.
+    Sum,
+    /// A list or a counter, although it was made anew.
+    Cache,
+}
+
+impl Damage {
+    const KINDS: u32 = 24;
+
+    /// As it is stored: not 0.
+    fn code(self) -> u32 {
+        let (kind, index) = match self {
+            Self::Config => (1, 0),
+            Self::Grant(index) => (2, index),
+            Self::Waiter(index) => (3, index),
+            Self::Slots(index) => (4, index),
+            Self::Sum => (5, 0),
+            Self::Cache => (6, 0),
+        };
+        kind << Self::KINDS | index & 0xFF_FFFF
+    }
+
+    /// In words, from a code that anybody may have written.
+    pub(crate) fn describe(code: u32) -> Option<String> {
+        let index = code & 0xFF_FFFF;
+        match code >> Self::KINDS {
+            0 if code == 0 => None,
+            1 => Some("its limit is above its capacity".to_owned()),
+            2 => Some(format!("grant {index} has an impossible owner or number of permits")),
+            3 => Some(format!("waiter {index} has an impossible owner or number of permits")),
+            4 => Some(format!("grant {index} does not have as many slots as permits")),
+            5 => Some("its grants have more permits than can be counted".to_owned()),
+            6 => Some("its lists do not agree with its tables".to_owned()),
+            _ => Some(format!("it is marked as damaged ({code:#x})")),
+        }
+    }
+}
+
+/// Why an operation did nothing.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The file is not what it should be.
+    Damage(Damage),
+    /// More permits than the limit.
+    ExceedsLimit { asked: u32, limit: u32 },
+    /// No row for another grant.
+    GrantsFull,
+    /// No row for another waiter.
+    QueueFull,
+}
+
+impl From<Damage> for Fault {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+/// Those to be woken when the section has been left.
+#[derive(Debug)]
+struct Wakes {
+    words: [*const u32; Wakes::ROOM],
+    len: usize,
+}
+
+impl Wakes {
+    const ROOM: usize = 16;
+
+    fn new() -> Self {
+        Self { words: [std::ptr::null(); Self::ROOM], len: 0 }
+    }
+
+    fn push(&mut self, word: *const u32) {
+        if let Some(slot) = self.words.get_mut(self.len) {
+            *slot = word;
+            self.len += 1;
+        } else {
+            futex::wake(word, i32::MAX);
+        }
+    }
+
+    fn fire(&mut self) {
+        for word in &self.words[..std::mem::take(&mut self.len)] {
+            futex::wake(*word, i32::MAX);
+            step::at("section: woke one");
+        }
+    }
+}
+
+/// The critical section, for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct Section<'a> {
+    table: &'a Table,
+    seq: u32,
+    wakes: Wakes,
+    /// A cache was found wrong after the point of no return.
+    dirty: bool,
+    /// It has been left.
+    left: bool,
+    /// Others took us for dead while we were in it.
+    lost: bool,
+}
+
+impl Table {
+    /// The view of session `me`, whose byte is locked by `descriptions.hold`.
+    pub(crate) fn new(map: Map, descriptions: Descriptions, me: u32, name: String, path: PathBuf) -> Self {
+        Self { map, descriptions, me, generation: 0, own: liveness::own(), name, path }
+    }
+
+    pub(crate) fn map(&self) -> &Map {
+        &self.map
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.map.header()
+    }
+
+    pub(crate) fn descriptions(&self) -> &Descriptions {
+        &self.descriptions
+    }
+
+    pub(crate) fn me(&self) -> u32 {
+        self.me
+    }
+
+    /// Number and generation of this session.
+    pub(crate) fn session(&self) -> (u32, u32) {
+        (self.me, self.generation)
+    }
+
+    /// Before the session is signed.
+    pub(crate) fn set_generation(&mut self, generation: u32) {
+        self.generation = generation;
+    }
+
+    /// This process.
+    pub(crate) fn own(&self) -> Process {
+        self.own
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config(self.header().config.load(Relaxed))
+    }
+
+    /// Whether the kernel holds the lock of session `index`. If it does not answer, the session lives: nothing is taken from it.
+    pub(crate) fn is_session_alive(&self, index: u32) -> bool {
+        liveness::is_locked(self.descriptions.probe.as_fd(), index, 1).unwrap_or(true)
+    }
+
+    /// An error if this is not the process that opened the file.
+    pub(crate) fn check_process(&self) -> Result<(), Error> {
+        if self.descriptions.hold.mark().is_of_this_process() {
+            Ok(())
+        } else {
+            Err(Error::Forked { name: self.name.clone() })
+        }
+    }
+
+    /// Does `op` in the critical section. It may be done twice, the first time without effect: when a list turns out to be wrong.
+    pub(crate) fn section<R>(&self, op: impl FnMut(&mut Section<'_>) -> Result<R, Fault>) -> Result<R, Error> {
+        self.check_process()?;
+        let taken = self.take();
+        let result = self.section_after(taken, op);
+        if taken != Taken::Clean {
+            self.reap()?;
+        }
+        result
+    }
+
+    /// Does `op` in the critical section, whose lock has just been got.
+    pub(crate) fn section_after<R>(
+        &self,
+        taken: Taken,
+        mut op: impl FnMut(&mut Section<'_>) -> Result<R, Fault>,
+    ) -> Result<R, Error> {
+        let mut section = Section::enter(self);
+        if let Taken::Over { dead } = taken {
+            if let Err(damage) = section.follow(dead) {
+                return Err(section.poison(damage));
+            }
+        }
+        if let Some(what) = Damage::describe(self.header().poison.load(Relaxed)) {
+            return Err(self.poisoned(what));
+        }
+        let mut result = op(&mut section);
+        if let Err(Fault::Damage(_)) = result {
+            result = match section.rebuild() {
+                Ok(()) => op(&mut section),
+                Err(damage) => Err(damage.into()),
+            };
+        }
+        if section.dirty {
+            if let Err(damage) = section.rebuild() {
+                // What was done has been done; whoever comes next is told.
+                section.poison(damage);
+            }
+        }
+        let result = result.map_err(|fault| section.explain(fault));
+        if section.leave() { result } else { Err(Error::SessionLost { path: self.path.clone() }) }
+    }
+
+    /// Does `op` in the critical section, whose lock has just been got, however damaged the file is.
+    pub(crate) fn section_regardless<R>(
+        &self,
+        taken: Taken,
+        op: impl FnOnce(&mut Section<'_>) -> R,
+    ) -> Result<R, Error> {
+        let mut section = Section::enter(self);
+        if let Taken::Over { dead } = taken {
+            // What is damaged is about to be repaired.
+            let _ = section.follow(dead);
+        }
+        let result = op(&mut section);
+        if section.leave() { Ok(result) } else { Err(Error::SessionLost { path: self.path.clone() }) }
+    }
+
+    fn poisoned(&self, what: String) -> Error {
+        Error::Poisoned { name: self.name.clone(), path: self.path.clone(), what }
+    }
+}
+
+impl<'a> Section<'a> {
+    /// By the owner of the lock.
+    fn enter(table: &'a Table) -> Self {
+        let seq = &table.header().seq;
+        let odd = seq.load(Relaxed) | 1;
+        seq.store(odd, Relaxed);
+        // ORDERING: Release: a reader that sees anything stored from here on sees `seq` odd; see `snapshot`.
+        fence(Release);
+        step::at("section: entered");
+        Self { table, seq: odd, wakes: Wakes::new(), dirty: false, left: false, lost: false }
+    }
+
+    fn header(&self) -> &'a Header {
+        self.table.header()
+    }
+
+    /// Leaves it and wakes who has to be; false: see [`Table::leave`].
+    fn leave(mut self) -> bool {
+        self.finish();
+        !self.lost
+    }
+
+    fn finish(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
+        // Those who look on are woken once for any number of changes between two looks.
+        if self.header().watch.load(Relaxed) != 0 {
+            self.header().watch.store(0, Relaxed);
+            bump(&self.header().changes);
+            self.wakes.push(futex::of(&self.header().changes));
+        }
+        // ORDERING: Release: a reader that sees this sees everything before; see `snapshot`.
+        self.header().seq.store(self.seq.wrapping_add(1), Release);
+        step::at("section: about to leave");
+        self.lost = !self.table.leave();
+        self.wakes.fire();
+    }
+
+    /// Nobody is admitted any more.
+    fn poison(&mut self, damage: Damage) -> Error {
+        let poison = &self.header().poison;
+        if poison.load(Relaxed) == 0 {
+            poison.store(damage.code(), Relaxed);
+            let what = Damage::describe(damage.code()).unwrap_or_default();
+            self.note(Note { kind: Some(crate::EventKind::Poisoned), why: &what, ..Note::default() });
+        }
+        self.table.poisoned(Damage::describe(poison.load(Relaxed)).unwrap_or_default())
+    }
+
+    fn explain(&mut self, fault: Fault) -> Error {
+        let table = self.table;
+        let name = || table.name.clone();
+        let geometry = table.map.geometry();
+        match fault {
+            Fault::Damage(damage) => self.poison(damage),
+            Fault::ExceedsLimit { asked, limit } => Error::ExceedsLimit { name: name(), asked, limit },
+            Fault::GrantsFull => Error::GrantsFull { name: name(), max: geometry.grants },
+            Fault::QueueFull => Error::QueueFull { name: name(), max: geometry.waiters },
+        }
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Adds `n` to a word that only the owner of the lock writes.
+fn add(word: &AtomicU64, n: u64) {
+    word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+/// Makes whoever compares the word before it sleeps see that something has changed.
+fn bump(word: &AtomicU32) {
+    // ORDERING: Release pairs with the Acquire of the one who wakes: it sees what was stored before.
+    word.store(word.load(Relaxed).wrapping_add(1), Release);
+}
+
+/// Counts `ns` in a histogram.
+fn count(buckets: &[AtomicU64], sum: &AtomicU64, ns: u64) {
+    let bucket = (u64::BITS - (ns >> 10).leading_zeros()) as usize;
+    if let Some(bucket) = buckets.get(bucket.min(buckets.len() - 1)) {
+        add(bucket, 1);
+    }
+    add(sum, ns);
+}

@@ -1,0 +1,185 @@
+//! Taking back what the dead hold.
+//!
+//! Whether a session lives is asked without the lock, since it is a system call; what was found is done under it. Between the
+//! two nothing can come to life again: a session that was dead stays dead, and another one with its number has another
+//! generation. So a claim that names a dead session is that of a dead session for good, as long as its word and serial are the
+//! same.
+//!
+//! A grant whose session is dead is held nevertheless while the process that keeps it lives, or cannot be judged from here, or until its
+//! time has run out, if it has one.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::grants::Grant;
+use super::{Note, Section, Table, Turn, add};
+use crate::error::Error;
+use crate::layout::{Claim, GrantRow, SessionWord, State};
+use crate::liveness::{Judgement, judge};
+use crate::{EventKind, HolderState, Process, clock};
+
+/// What the dead hold, as it was seen.
+#[derive(Debug, Default)]
+struct Remains {
+    grants: Vec<Grant>,
+    turns: Vec<(Turn, Claim)>,
+}
+
+/// Asks for each session once.
+#[derive(Debug)]
+pub(crate) struct Census<'a> {
+    table: &'a Table,
+    alive: HashMap<u32, bool>,
+}
+
+impl<'a> Census<'a> {
+    pub(crate) fn new(table: &'a Table) -> Self {
+        Self { table, alive: HashMap::new() }
+    }
+
+    /// Whether the session that a claim names lives.
+    pub(crate) fn is_alive(&mut self, (session, generation): (u32, u32)) -> bool {
+        let Some(row) = self.table.map().session(session) else { return false };
+        // The word comes before the probe: had the number changed hands in between, then the new session, too, would see that
+        // the claim is not its own, and reap.
+        if !SessionWord(row.word.load(Relaxed)).is_of(generation) {
+            return false;
+        }
+        *self.alive.entry(session).or_insert_with(|| self.table.is_session_alive(session))
+    }
+
+    /// Why a grant is held.
+    pub(crate) fn state_of(&mut self, word: Claim, row: &GrantRow) -> HolderState {
+        if self.is_alive(word.owner()) {
+            return HolderState::Alive;
+        }
+        afterlife(kept_by(row), row.expires.load(Relaxed))
+    }
+}
+
+/// The process that keeps a grant.
+pub(crate) fn kept_by(row: &GrantRow) -> Option<Process> {
+    let pid = row.keep_pid.load(Relaxed);
+    (pid != 0).then(|| Process {
+        pid,
+        start: row.keep_start.load(Relaxed),
+        namespace: row.keep_namespace.load(Relaxed),
+    })
+}
+
+/// Why a grant is held whose session is dead.
+pub(crate) fn afterlife(keep: Option<Process>, expires: u64) -> HolderState {
+    let kept = match keep.map(judge) {
+        None => None,
+        Some(Judgement::Alive) => Some(HolderState::Kept),
+        Some(Judgement::Unknown) => Some(HolderState::Unknown),
+        Some(Judgement::Dead) => return HolderState::Dead,
+    };
+    if expires == 0 {
+        kept.unwrap_or(HolderState::Dead)
+    } else if clock::boot_ns() < expires {
+        kept.unwrap_or(HolderState::Leased)
+    } else {
+        HolderState::Dead
+    }
+}
+
+impl Table {
+    /// Takes back what the dead hold; how many grants that was. Without anybody dead: a system call for each session that
+    /// holds or waits.
+    pub(crate) fn reap(&self) -> Result<usize, Error> {
+        let remains = self.remains();
+        if remains.grants.is_empty() && remains.turns.is_empty() {
+            return Ok(0);
+        }
+        self.check_process()?;
+        let taken = self.take();
+        self.section_after(taken, |section| Ok(section.bury(&remains)))
+    }
+
+    fn remains(&self) -> Remains {
+        let mut census = Census::new(self);
+        let mut remains = Remains::default();
+        let header = self.header();
+        // The counts are hints: they spare us the free rows behind the last one in use.
+        let mut left = header.held.load(Relaxed);
+        for (index, row) in self.map().grants() {
+            if left == 0 {
+                break;
+            }
+            let word = Claim(row.word.load(Relaxed));
+            if word.is(State::Active) {
+                left -= 1;
+                let serial = row.serial.load(Relaxed);
+                if census.state_of(word, row) == HolderState::Dead {
+                    remains.grants.push(Grant { index, word, serial });
+                }
+            }
+        }
+        for (index, row) in self.map().waiters() {
+            let word = Claim(row.word.load(Relaxed));
+            let serial = row.serial.load(Relaxed);
+            if !word.is(State::Free) && !census.is_alive(word.owner()) {
+                remains.turns.push((Turn { index, serial }, word));
+            }
+        }
+        remains
+    }
+}
+
+impl Section<'_> {
+    fn bury(&mut self, remains: &Remains) -> usize {
+        let now = clock::boot_ns();
+        let map = self.table.map();
+        let mut freed = 0;
+        for (turn, seen) in &remains.turns {
+            let Some(row) = map.waiter(turn.index) else { continue };
+            let word = Claim(row.word.load(Relaxed));
+            if row.serial.load(Relaxed) != turn.serial || word.owner() != seen.owner() {
+                continue;
+            }
+            match word.state() {
+                State::Free => continue,
+                State::Active => {
+                    if self.remove(*turn).is_err() {
+                        self.dirty = true;
+                        continue;
+                    }
+                }
+                State::Granted | State::Refused => {
+                    let index = row.grant.load(Relaxed);
+                    let grant = Grant { index, word: word.in_state(State::Active), serial: turn.serial };
+                    if word.is(State::Granted) && self.free(grant, now) {
+                        freed += 1;
+                        add(&self.header().reclaimed, 1);
+                    }
+                    self.free_waiter(turn.index, row);
+                }
+            }
+            self.note(Note {
+                kind: Some(EventKind::Abandoned),
+                serial: Some(turn.serial),
+                permits: word.permits(),
+                to: self.table.process_of(word.session()),
+                why: "it died while it waited",
+            });
+        }
+        for grant in &remains.grants {
+            let keep = map.grant(grant.index).and_then(kept_by);
+            let session = self.table.process_of(grant.word.session());
+            if self.free(*grant, now) {
+                freed += 1;
+                add(&self.header().reclaimed, 1);
+                self.note(Note {
+                    kind: Some(EventKind::Reclaimed),
+                    serial: Some(grant.serial),
+                    permits: grant.word.permits(),
+                    to: keep.or(session),
+                    why: "its holder died without giving it back",
+                });
+            }
+        }
+        self.serve(now);
+        freed
+    }
+}

@@ -1,0 +1,129 @@
+//! The helper of a session: one thread, however many tasks wait, that sleeps on the session's word in the file and wakes tasks.
+//!
+//! D1. The thread runs while somebody is listed, and goes when the session does.
+//! D2. It reads the doorbell, then looks at everyone who is listed, then sleeps while the doorbell is what it was. Whoever is
+//!     answered after the look has the doorbell rung after the answer, so the sleep does not begin or is ended.
+//! D3. No waker is called, cloned or dropped under the mutex of the list.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use super::RECHECK;
+use crate::error::Error;
+use crate::futex;
+use crate::layout::State;
+use crate::table::{Grant, Table, Turn};
+
+/// The list, shared with the thread.
+#[derive(Debug, Default)]
+pub(crate) struct Doorbell(Arc<Mutex<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    /// Those who wait for permits, by the serial of their place.
+    turns: HashMap<u64, (Turn, Waker)>,
+    /// Those who wait for the loss of a permit, by a number of their own.
+    losses: HashMap<u64, (Grant, Waker)>,
+    last_loss: u64,
+    is_running: bool,
+    is_stopped: bool,
+}
+
+impl Doorbell {
+    fn lock(list: &Mutex<List>) -> MutexGuard<'_, List> {
+        // Nothing panics while it is locked.
+        list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `waker` woken when `turn` has been answered.
+    pub(crate) fn list(&self, table: &Arc<Table>, turn: Turn, waker: &Waker) -> Result<(), Error> {
+        let waker = waker.clone();
+        let mut list = Self::lock(&self.0);
+        let old = list.turns.insert(turn.serial, (turn, waker));
+        let start = self.start(&mut list, table);
+        drop(list);
+        drop(old);
+        start
+    }
+
+    /// Does not wake anybody for `turn` any more.
+    pub(crate) fn forget(&self, turn: Turn) {
+        let old = Self::lock(&self.0).turns.remove(&turn.serial);
+        drop(old);
+    }
+
+    /// Has `waker` woken when `grant` is held no more; `key`: of an earlier call that it replaces.
+    pub(crate) fn list_loss(
+        &self,
+        table: &Arc<Table>,
+        key: Option<u64>,
+        grant: Grant,
+        waker: &Waker,
+    ) -> Result<u64, Error> {
+        let waker = waker.clone();
+        let mut list = Self::lock(&self.0);
+        list.last_loss += 1;
+        let key = key.unwrap_or(list.last_loss);
+        let old = list.losses.insert(key, (grant, waker));
+        let start = self.start(&mut list, table);
+        drop(list);
+        drop(old);
+        start.map(|()| key)
+    }
+
+    /// Does not wake anybody for that loss any more.
+    pub(crate) fn forget_loss(&self, key: u64) {
+        let old = Self::lock(&self.0).losses.remove(&key);
+        drop(old);
+    }
+
+    fn start(&self, list: &mut List, table: &Arc<Table>) -> Result<(), Error> {
+        if list.is_running {
+            return Ok(());
+        }
+        let (shared, table) = (Arc::clone(&self.0), Arc::clone(table));
+        let path = table.path().to_owned();
+        std::thread::Builder::new()
+            .name("gatepost-bell".to_owned())
+            .spawn(move || serve(&shared, &table))
+            .map_err(|source| Error::Io { what: "start a thread that waits for", path, source })?;
+        list.is_running = true;
+        Ok(())
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self, table: &Table) {
+        Self::lock(&self.0).is_stopped = true;
+        if let Some(row) = table.map().session(table.me()) {
+            // ORDERING: Release pairs with the Acquire in `serve`; the mutex orders the rest.
+            row.doorbell.fetch_add(1, std::sync::atomic::Ordering::Release);
+            futex::wake(futex::of(&row.doorbell), i32::MAX);
+        }
+    }
+}
+
+/// The thread.
+fn serve(list: &Mutex<List>, table: &Table) {
+    let Some(row) = table.map().session(table.me()) else { return };
+    loop {
+        // ORDERING: Acquire pairs with the Release of `bump`: D2.
+        let seen = row.doorbell.load(Acquire);
+        let mut guard = Doorbell::lock(list);
+        if guard.is_stopped {
+            return;
+        }
+        let answered = |(turn, _): &(Turn, Waker)| table.state_of(*turn) != State::Active;
+        let over = |(grant, _): &(Grant, Waker)| !table.is_held(*grant);
+        let turns: Vec<_> = guard.turns.extract_if(|_, listed| answered(listed)).map(|(_, listed)| listed.1).collect();
+        let losses = guard.losses.extract_if(|_, listed| over(listed)).map(|(_, listed)| listed.1);
+        let wakers: Vec<_> = turns.into_iter().chain(losses).collect();
+        drop(guard);
+        for waker in wakers {
+            // A panic of somebody's waker is that task's affair, and the others are to be woken.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+        }
+        futex::wait(futex::of(&row.doorbell), seen, RECHECK);
+    }
+}
