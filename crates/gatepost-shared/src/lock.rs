@@ -68,6 +68,7 @@ impl Table {
     }
 
     /// Waits for the lock.
+    #[inline]
     pub(crate) fn take(&self) -> Taken {
         let old = self.lock_word();
         if old.owner().is_none() && self.exchange_lock(old, old.owned_by(self.me())).is_ok() {
@@ -125,6 +126,7 @@ impl Table {
     }
 
     /// Gives the lock back; false: somebody has followed us, who saw our byte unlocked.
+    #[inline]
     pub(crate) fn leave(&self) -> bool {
         let word = &self.map().header().lock;
         let mut old = self.lock_word();

@@ -125,7 +125,7 @@ impl Semaphore {
             return Err(Error::Zero);
         }
         let table = &self.session.table;
-        let now = clock::boot_ns();
+        let now = clock::boot_ns_by_ticks();
         let attempt = || table.section(|section| section.try_acquire(n, "", now));
         let mut grant = attempt()?;
         if grant.is_none() && table.reap()? > 0 {

@@ -129,10 +129,10 @@ pub(crate) fn list_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error>
     for entry in entries {
         let path = entry.map_err(io)?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str());
-        if let (Some(stem), Some(true)) = (stem, path.extension().map(|extension| extension == EXTENSION)) {
-            if check_name(stem).is_ok() {
-                found.push((stem.to_owned(), path.clone()));
-            }
+        if let (Some(stem), Some(true)) = (stem, path.extension().map(|extension| extension == EXTENSION))
+            && check_name(stem).is_ok()
+        {
+            found.push((stem.to_owned(), path.clone()));
         }
     }
     found.sort();

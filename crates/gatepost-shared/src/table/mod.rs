@@ -63,7 +63,7 @@ pub(crate) use reap::{afterlife, kept_by};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 
 use crate::error::Error;
 use crate::futex;
@@ -81,6 +81,8 @@ pub(crate) struct Table {
     me: u32,
     generation: u32,
     own: Process,
+    /// Others took this session for dead: its number may be another's now.
+    is_lost: AtomicBool,
     name: String,
     path: PathBuf,
 }
@@ -161,7 +163,7 @@ struct Wakes {
 }
 
 impl Wakes {
-    const ROOM: usize = 16;
+    const ROOM: usize = 8;
 
     fn new() -> Self {
         Self { words: [std::ptr::null(); Self::ROOM], len: 0 }
@@ -176,7 +178,15 @@ impl Wakes {
         }
     }
 
+    #[inline]
     fn fire(&mut self) {
+        if self.len > 0 {
+            self.fire_slow();
+        }
+    }
+
+    #[cold]
+    fn fire_slow(&mut self) {
         for word in &self.words[..std::mem::take(&mut self.len)] {
             futex::wake(*word, i32::MAX);
             step::at("section: woke one");
@@ -201,7 +211,7 @@ pub(crate) struct Section<'a> {
 impl Table {
     /// The view of session `me`, whose byte is locked by `descriptions.hold`.
     pub(crate) fn new(map: Map, descriptions: Descriptions, me: u32, name: String, path: PathBuf) -> Self {
-        Self { map, descriptions, me, generation: 0, own: liveness::own(), name, path }
+        Self { map, descriptions, me, generation: 0, own: liveness::own(), is_lost: AtomicBool::new(false), name, path }
     }
 
     pub(crate) fn map(&self) -> &Map {
@@ -252,16 +262,27 @@ impl Table {
         liveness::is_locked(self.descriptions.probe.as_fd(), index, 1).unwrap_or(true)
     }
 
-    /// An error if this is not the process that opened the file.
+    /// An error if this is not the process that opened the file, or if others took it for dead.
+    #[inline]
     pub(crate) fn check_process(&self) -> Result<(), Error> {
-        if self.descriptions.hold.mark().is_of_this_process() {
+        if self.descriptions.hold.mark().is_of_this_process() && !self.is_lost.load(Relaxed) {
             Ok(())
         } else {
-            Err(Error::Forked { name: self.name.clone() })
+            Err(self.not_ours())
+        }
+    }
+
+    #[cold]
+    fn not_ours(&self) -> Error {
+        if self.is_lost.load(Relaxed) {
+            Error::SessionLost { path: self.path.clone() }
+        } else {
+            Error::Forked { name: self.name.clone() }
         }
     }
 
     /// Does `op` in the critical section. It may be done twice, the first time without effect: when a list turns out to be wrong.
+    #[inline]
     pub(crate) fn section<R>(&self, op: impl FnMut(&mut Section<'_>) -> Result<R, Fault>) -> Result<R, Error> {
         self.check_process()?;
         let taken = self.take();
@@ -273,35 +294,38 @@ impl Table {
     }
 
     /// Does `op` in the critical section, whose lock has just been got.
+    #[inline]
     pub(crate) fn section_after<R>(
         &self,
         taken: Taken,
         mut op: impl FnMut(&mut Section<'_>) -> Result<R, Fault>,
     ) -> Result<R, Error> {
         let mut section = Section::enter(self);
-        if let Taken::Over { dead } = taken {
-            if let Err(damage) = section.follow(dead) {
-                return Err(section.poison(damage));
-            }
+        if taken != Taken::Clean || self.header().poison.load(Relaxed) != 0 {
+            section.check(taken)?;
         }
-        if let Some(what) = Damage::describe(self.header().poison.load(Relaxed)) {
-            return Err(self.poisoned(what));
-        }
-        let mut result = op(&mut section);
-        if let Err(Fault::Damage(_)) = result {
-            result = match section.rebuild() {
-                Ok(()) => op(&mut section),
-                Err(damage) => Err(damage.into()),
-            };
-        }
+        let result = match op(&mut section) {
+            Ok(done) => Ok(done),
+            Err(Fault::Damage(_)) => section.again(op),
+            Err(fault) => Err(section.explain(fault)),
+        };
         if section.dirty {
-            if let Err(damage) = section.rebuild() {
-                // What was done has been done; whoever comes next is told.
-                section.poison(damage);
-            }
+            section.clean_up();
         }
-        let result = result.map_err(|fault| section.explain(fault));
-        if section.leave() { result } else { Err(Error::SessionLost { path: self.path.clone() }) }
+        if section.leave() { result } else { Err(self.lost_for_good()) }
+    }
+
+    /// Somebody else has what was this session's.
+    #[cold]
+    pub(crate) fn lost(&self) -> Error {
+        Error::SessionLost { path: self.path.clone() }
+    }
+
+    /// Others took this session for dead. It must not touch the file any more.
+    #[cold]
+    fn lost_for_good(&self) -> Error {
+        self.is_lost.store(true, Relaxed);
+        self.lost()
     }
 
     /// Does `op` in the critical section, whose lock has just been got, however damaged the file is.
@@ -316,9 +340,27 @@ impl Table {
             let _ = section.follow(dead);
         }
         let result = op(&mut section);
-        if section.leave() { Ok(result) } else { Err(Error::SessionLost { path: self.path.clone() }) }
+        if section.leave() { Ok(result) } else { Err(self.lost_for_good()) }
     }
 
+    /// Gives up a place in the queue, and the grant that it may have got, in a file that is damaged: in the truth only, since the
+    /// caches are made anew when it is repaired.
+    #[cold]
+    pub(crate) fn abandon_turn(&self, turn: Turn) {
+        if self.check_process().is_ok() {
+            // An error is that somebody else has all that was ours.
+            let _ = self.section_regardless(self.take(), |section| section.abandon_turn(turn));
+        }
+    }
+
+    /// Gives back a grant in a file that is damaged, and so for a place in the queue.
+    #[cold]
+    pub(crate) fn abandon_grant(&self, grant: Grant) -> bool {
+        self.check_process().is_ok()
+            && self.section_regardless(self.take(), |section| section.abandon_grant(grant)).unwrap_or(false)
+    }
+
+    #[cold]
     fn poisoned(&self, what: String) -> Error {
         Error::Poisoned { name: self.name.clone(), path: self.path.clone(), what }
     }
@@ -326,6 +368,7 @@ impl Table {
 
 impl<'a> Section<'a> {
     /// By the owner of the lock.
+    #[inline]
     fn enter(table: &'a Table) -> Self {
         let seq = &table.header().seq;
         let odd = seq.load(Relaxed) | 1;
@@ -340,12 +383,44 @@ impl<'a> Section<'a> {
         self.table.header()
     }
 
+    /// Finishes what a dead owner had begun; an error if the file is damaged.
+    #[cold]
+    fn check(&mut self, taken: Taken) -> Result<(), Error> {
+        if let Taken::Over { dead } = taken
+            && let Err(damage) = self.follow(dead)
+        {
+            return Err(self.poison(damage));
+        }
+        match Damage::describe(self.header().poison.load(Relaxed)) {
+            Some(what) => Err(self.table.poisoned(what)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the caches anew, since one was wrong, and does `op` once more.
+    #[cold]
+    fn again<R>(&mut self, mut op: impl FnMut(&mut Self) -> Result<R, Fault>) -> Result<R, Error> {
+        let result = self.rebuild().map_err(Fault::from).and_then(|()| op(self));
+        result.map_err(|fault| self.explain(fault))
+    }
+
+    /// Makes the caches anew, since one was found wrong when it was too late to say so.
+    #[cold]
+    fn clean_up(&mut self) {
+        if let Err(damage) = self.rebuild() {
+            // What was done has been done; whoever comes next is told.
+            self.poison(damage);
+        }
+    }
+
     /// Leaves it and wakes who has to be; false: see [`Table::leave`].
+    #[inline]
     fn leave(mut self) -> bool {
         self.finish();
         !self.lost
     }
 
+    #[inline]
     fn finish(&mut self) {
         if std::mem::replace(&mut self.left, true) {
             return;
@@ -364,6 +439,7 @@ impl<'a> Section<'a> {
     }
 
     /// Nobody is admitted any more.
+    #[cold]
     fn poison(&mut self, damage: Damage) -> Error {
         let poison = &self.header().poison;
         if poison.load(Relaxed) == 0 {
@@ -374,6 +450,7 @@ impl<'a> Section<'a> {
         self.table.poisoned(Damage::describe(poison.load(Relaxed)).unwrap_or_default())
     }
 
+    #[cold]
     fn explain(&mut self, fault: Fault) -> Error {
         let table = self.table;
         let name = || table.name.clone();

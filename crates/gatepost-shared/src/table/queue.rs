@@ -7,7 +7,7 @@ use super::grants::{Grant, Making};
 use super::{Damage, Fault, Section, Table, add, bump, count};
 use crate::futex;
 use crate::layout::{Claim, NONE, State, WaiterRow, store_text};
-use crate::{Policy, step};
+use crate::{Policy, clock, step};
 
 /// How often one at the head may be passed under [`Policy::Overtaking`].
 const MOST_PASSES: u32 = 16;
@@ -100,7 +100,7 @@ impl Section<'_> {
         if let Some(grant) = self.try_acquire(permits, label, now)? {
             return Ok(Answer::Granted(grant));
         }
-        let turn = self.enqueue(permits, label, task, now)?;
+        let turn = self.enqueue(permits, label, task)?;
         if self.table.config().policy() == Policy::Overtaking {
             self.serve(now);
             return Ok(self.answer(turn, now));
@@ -112,7 +112,7 @@ impl Section<'_> {
         self.table.map().waiter(index).ok_or(Damage::Cache)
     }
 
-    fn enqueue(&mut self, permits: u32, label: &str, task: bool, now: u64) -> Result<Turn, Fault> {
+    fn enqueue(&mut self, permits: u32, label: &str, task: bool) -> Result<Turn, Fault> {
         let header = self.header();
         let index = header.free_waiter.load(Relaxed);
         if index == NONE {
@@ -126,7 +126,7 @@ impl Section<'_> {
         let link = if tail == NONE { &header.head } else { &self.waiter(tail)?.next };
         let serial = self.next_serial();
         row.serial.store(serial, Relaxed);
-        row.since.store(now, Relaxed);
+        row.since.store(clock::boot_ns(), Relaxed);
         row.grant.store(NONE, Relaxed);
         row.task.store(task.into(), Relaxed);
         row.passed.store(0, Relaxed);
@@ -192,8 +192,9 @@ impl Section<'_> {
 
     /// Serves the queue, after something has been done that is not to be done again: a list that is wrong is made anew, and
     /// served then.
+    #[inline]
     pub(crate) fn serve(&mut self, now: u64) {
-        if self.pump(now).is_err() {
+        if self.header().head.load(Relaxed) != NONE && self.pump(now).is_err() {
             self.dirty = true;
         }
     }
@@ -239,7 +240,8 @@ impl Section<'_> {
                 self.answer_waiter(at, row, word.in_state(State::Granted));
                 let header = self.header();
                 add(&header.waited, 1);
-                count(&header.wait, &header.wait_sum, now.saturating_sub(row.since.load(Relaxed)));
+                let waited = clock::boot_ns().saturating_sub(row.since.load(Relaxed));
+                count(&header.wait, &header.wait_sum, waited);
                 if let Some(blocked) = blocked {
                     blocked.passed.store(blocked.passed.load(Relaxed).saturating_add(1), Relaxed);
                 }
@@ -326,5 +328,29 @@ impl Section<'_> {
         step::at("remove: unlinked");
         self.free_waiter(turn.index, row);
         Ok(())
+    }
+
+    /// See [`Table::abandon_turn`].
+    pub(super) fn abandon_turn(&mut self, turn: Turn) {
+        let map = self.table.map();
+        let found = self.own_turn(turn).map(|(_, word)| word);
+        if let (Some(word), Some(row)) = (found, map.waiter(turn.index)) {
+            if word.is(State::Granted) {
+                let index = row.grant.load(Relaxed);
+                self.abandon_grant(Grant { index, word: word.in_state(State::Active), serial: turn.serial });
+            }
+            // ORDERING: Release: as in `free_waiter`.
+            row.word.store(Claim::FREE.0, Release);
+        }
+    }
+
+    /// See [`Table::abandon_grant`].
+    pub(super) fn abandon_grant(&mut self, grant: Grant) -> bool {
+        let held = self.held(grant);
+        if let Some(row) = held {
+            // ORDERING: Release: as in `free`.
+            row.word.store(Claim::FREE.0, Release);
+        }
+        held.is_some()
     }
 }

@@ -34,7 +34,7 @@ use crate::layout::State;
 use crate::permit::Permit;
 use crate::session::Session;
 use crate::status::PermitId;
-use crate::table::{Answer, Turn, Why};
+use crate::table::{Answer, Table, Turn, Why};
 use crate::{clock, futex};
 
 /// How often a sleeper looks for itself: a bound on what a death at the wrong moment costs.
@@ -66,26 +66,33 @@ pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 #[must_use = "nobody waits until it is polled or one of its `wait`s is called"]
 pub struct Acquire {
-    session: Arc<Session>,
     permits: u32,
     label: String,
-    since: Option<Instant>,
     stage: Stage,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// It has not begun.
-    New,
+    New(Arc<Session>),
     /// It is in the queue.
-    Queued { turn: Turn, _watching: Watching },
+    Queued(Box<Queued>),
     /// It is over.
     Done,
 }
 
+#[derive(Debug)]
+struct Queued {
+    session: Arc<Session>,
+    turn: Turn,
+    since: Instant,
+    _watching: Option<Watching>,
+}
+
 impl Acquire {
+    #[inline]
     pub(crate) fn new(session: Arc<Session>, permits: u32) -> Self {
-        Self { session, permits, label: String::new(), since: None, stage: Stage::New }
+        Self { permits, label: String::new(), stage: Stage::New(session) }
     }
 
     /// What listings call the wait, and the permit; it is cut at 112 bytes.
@@ -101,7 +108,7 @@ impl Acquire {
     /// [`Error::ExceedsLimit`], at once or when the limit is lowered; [`Error::QueueFull`], [`Error::GrantsFull`],
     /// [`Error::Revoked`], [`Error::Poisoned`], [`Error::Forked`], [`Error::SessionLost`].
     pub fn wait(self) -> Result<Permit, Error> {
-        self.wait_until(None)
+        self.wait_until(|_| None)
     }
 
     /// Blocks the thread until the permits are there, for `time` at most.
@@ -111,7 +118,7 @@ impl Acquire {
     /// As [`wait`](Self::wait), and [`Error::TimedOut`]. With no time at all it is a try that takes back what the dead hold.
     pub fn wait_timeout(self, time: Duration) -> Result<Permit, Error> {
         // A time that no clock can count is no bound.
-        self.wait_until(Instant::now().checked_add(time))
+        self.wait_until(|since| since.checked_add(time))
     }
 
     /// Blocks the thread until the permits are there, or until `deadline`.
@@ -120,31 +127,41 @@ impl Acquire {
     ///
     /// As [`wait_timeout`](Self::wait_timeout).
     pub fn wait_deadline(self, deadline: Instant) -> Result<Permit, Error> {
-        self.wait_until(Some(deadline))
+        self.wait_until(|_| Some(deadline))
     }
 
     /// The place in the order of arrival, as in [`Status::waiters`](crate::Status::waiters): while it is in the queue.
     #[must_use]
     pub fn ticket(&self) -> Option<u64> {
-        match self.stage {
-            Stage::Queued { turn, .. } => Some(turn.serial),
-            Stage::New | Stage::Done => None,
+        match &self.stage {
+            Stage::Queued(queued) => Some(queued.turn.serial),
+            Stage::New(_) | Stage::Done => None,
         }
     }
 
-    fn wait_until(mut self, deadline: Option<Instant>) -> Result<Permit, Error> {
-        if let Some(permit) = self.begin(false)? {
-            return Ok(permit);
+    /// `deadline`: from the moment at which it began to wait. Without a wait no clock is asked.
+    #[inline]
+    fn wait_until(mut self, deadline: impl FnOnce(Instant) -> Option<Instant>) -> Result<Permit, Error> {
+        match self.begin(false)? {
+            Some(permit) => Ok(permit),
+            None => self.sleep_until(deadline),
         }
-        let table = Arc::clone(&self.session.table);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sleep_until(mut self, deadline: impl FnOnce(Instant) -> Option<Instant>) -> Result<Permit, Error> {
+        let Stage::Queued(queued) = &mut self.stage else { unreachable!("it has begun and has no answer") };
+        let deadline = deadline(queued.since);
         loop {
-            let Stage::Queued { turn, .. } = self.stage else { return Err(self.unanswered()) };
-            let Some(row) = table.map().waiter(turn.index) else { return Err(self.unanswered()) };
+            let Stage::Queued(queued) = &mut self.stage else { unreachable!("an answer ends the loop") };
+            let table = &queued.session.table;
+            let Some(row) = table.map().waiter(queued.turn.index) else { return Err(table.lost()) };
             // It may have been begun as a future's.
             row.task.store(0, Relaxed);
             // ORDERING: Acquire pairs with the Release of `bump`: protocol, step 3.
             let seen = row.futex.load(AcquireOrdering);
-            if table.state_of(turn) != State::Active {
+            if table.state_of(queued.turn) != State::Active {
                 if let Some(permit) = self.finish()? {
                     return Ok(permit);
                 }
@@ -152,84 +169,115 @@ impl Acquire {
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return self.give_up(Why::TimedOut)?.ok_or_else(|| self.timed_out());
+                let timed_out = Error::TimedOut {
+                    name: table.name().to_owned(),
+                    asked: self.permits,
+                    waited: queued.since.elapsed(),
+                };
+                return self.give_up(Why::TimedOut)?.ok_or(timed_out);
             }
             futex::wait(futex::of(&row.futex), seen, left.map_or(RECHECK, |left| left.min(RECHECK)));
         }
     }
 
     /// Takes the permits if they are free, or a place in the queue.
+    #[inline]
     fn begin(&mut self, task: bool) -> Result<Option<Permit>, Error> {
-        match self.stage {
-            Stage::New => {}
-            Stage::Queued { .. } => return Ok(None),
-            Stage::Done => panic!("an acquisition that is over was polled again"),
-        }
+        let Stage::New(session) = &self.stage else { return self.begun() };
         if self.permits == 0 {
             return Err(Error::Zero);
         }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        debug_assert!(since <= Instant::now());
-        let table = &self.session.table;
-        let now = clock::boot_ns();
+        let now = clock::boot_ns_by_ticks();
         let (permits, label) = (self.permits, self.label.as_str());
-        let answer = table.section(|section| section.acquire(permits, label, task, now))?;
-        if let Answer::Waiting(turn) = answer {
-            self.stage = Stage::Queued { turn, _watching: watch(table)? };
-            table.reap()?;
-            return Ok(None);
+        let answer = session.table.section(|section| section.acquire(permits, label, task, now))?;
+        let Stage::New(session) = std::mem::replace(&mut self.stage, Stage::Done) else { return self.begun() };
+        match answer {
+            Answer::Granted(grant) => Ok(Some(Permit::new(session, grant))),
+            Answer::Waiting(turn) => self.queue(session, turn),
+            answer => Err(explain(&session.table, None, answer)),
         }
-        self.take(answer)
+    }
+
+    #[cold]
+    fn begun(&self) -> Result<Option<Permit>, Error> {
+        assert!(!matches!(self.stage, Stage::Done), "an acquisition that is over was polled again");
+        Ok(None)
+    }
+
+    #[cold]
+    fn queue(&mut self, session: Arc<Session>, turn: Turn) -> Result<Option<Permit>, Error> {
+        let table = Arc::clone(&session.table);
+        // From here on the place is given up if anything goes wrong.
+        self.stage = Stage::Queued(Box::new(Queued { session, turn, since: Instant::now(), _watching: None }));
+        let ready = watch(&table).and_then(|watching| {
+            if let Stage::Queued(queued) = &mut self.stage {
+                queued._watching = Some(watching);
+            }
+            table.reap()
+        });
+        match ready {
+            Ok(_) => Ok(None),
+            Err(error) => {
+                self.leave_queue();
+                Err(error)
+            }
+        }
     }
 
     /// Takes the answer, if there is one.
     fn finish(&mut self) -> Result<Option<Permit>, Error> {
-        let Stage::Queued { turn, .. } = self.stage else { return Err(self.unanswered()) };
-        let now = clock::boot_ns();
-        let answer = self.session.table.section(|section| Ok(section.answer(turn, now)))?;
-        self.take(answer)
+        self.ask(|table, turn| {
+            let now = clock::boot_ns();
+            table.section(|section| Ok(section.answer(turn, now)))
+        })
     }
 
     /// Leaves the queue, unless the answer has come.
     fn give_up(&mut self, why: Why) -> Result<Option<Permit>, Error> {
-        let Stage::Queued { turn, .. } = self.stage else { return Ok(None) };
-        let now = clock::boot_ns();
-        let answer = self.session.table.section(|section| section.give_up(turn, why, now))?;
-        if matches!(answer, Answer::Waiting(_)) {
+        let answer = self.ask(|table, turn| {
+            let now = clock::boot_ns();
+            table.section(|section| section.give_up(turn, why, now))
+        });
+        if matches!(answer, Ok(None)) {
             self.stage = Stage::Done;
+        }
+        answer
+    }
+
+    /// Asks what has become of the place. An answer ends the acquisition; without one it is still in the queue.
+    fn ask(&mut self, question: impl FnOnce(&Table, Turn) -> Result<Answer, Error>) -> Result<Option<Permit>, Error> {
+        let Stage::Queued(queued) = &self.stage else { return Ok(None) };
+        let turn = queued.turn;
+        let answer = question(&queued.session.table, turn);
+        if let Ok(Answer::Waiting(_)) = answer {
             return Ok(None);
         }
-        self.take(answer)
-    }
-
-    fn take(&mut self, answer: Answer) -> Result<Option<Permit>, Error> {
-        let ticket = self.ticket();
+        let Stage::Queued(queued) = std::mem::replace(&mut self.stage, Stage::Done) else { return Ok(None) };
+        let Queued { session, .. } = *queued;
+        session.doorbell.forget(turn);
         match answer {
-            Answer::Waiting(_) => return Ok(None),
-            Answer::Granted(grant) => {
-                self.stage = Stage::Done;
-                return Ok(Some(Permit::new(Arc::clone(&self.session), grant)));
+            Ok(Answer::Granted(grant)) => Ok(Some(Permit::new(session, grant))),
+            Ok(answer) => Err(explain(&session.table, Some(turn), answer)),
+            Err(error) => {
+                session.table.abandon_turn(turn);
+                Err(error)
             }
-            Answer::Revoked | Answer::Refused { .. } | Answer::Lost => self.stage = Stage::Done,
-        }
-        let table = &self.session.table;
-        Err(match answer {
-            Answer::Refused { asked, limit } => Error::ExceedsLimit { name: table.name().to_owned(), asked, limit },
-            Answer::Revoked => Error::Revoked { id: PermitId(ticket.unwrap_or(0)) },
-            _ => Error::SessionLost { path: table.path().to_owned() },
-        })
-    }
-
-    fn timed_out(&self) -> Error {
-        Error::TimedOut {
-            name: self.session.table.name().to_owned(),
-            asked: self.permits,
-            waited: self.since.map_or(Duration::ZERO, |since| since.elapsed()),
         }
     }
 
-    fn unanswered(&self) -> Error {
-        Error::SessionLost { path: self.session.table.path().to_owned() }
+    /// Is not in the queue any more.
+    fn leave_queue(&mut self) {
+        // A permit that came is dropped, and so given back; an error has given up the place.
+        drop(self.give_up(Why::Dropped));
+    }
+}
+
+/// Why an answer brings no permit.
+fn explain(table: &Table, turn: Option<Turn>, answer: Answer) -> Error {
+    match answer {
+        Answer::Refused { asked, limit } => Error::ExceedsLimit { name: table.name().to_owned(), asked, limit },
+        Answer::Revoked => Error::Revoked { id: PermitId(turn.map_or(0, |turn| turn.serial)) },
+        Answer::Granted(_) | Answer::Waiting(_) | Answer::Lost => table.lost(),
     }
 }
 
@@ -239,41 +287,43 @@ impl Future for Acquire {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.begin(true) {
             Err(error) => {
+                self.leave_queue();
                 self.stage = Stage::Done;
                 return Poll::Ready(Err(error));
             }
             Ok(Some(permit)) => return Poll::Ready(Ok(permit)),
             Ok(None) => {}
         }
-        let Stage::Queued { turn, .. } = self.stage else { return Poll::Ready(Err(self.unanswered())) };
-        let session = Arc::clone(&self.session);
+        let Stage::Queued(queued) = &self.stage else { unreachable!("it has begun and has no answer") };
+        let Queued { session, turn, .. } = &**queued;
         // Protocol, step 3: first the waker, then the word.
-        if let Err(error) = session.doorbell.list(&session.table, turn, context.waker()) {
-            return Poll::Ready(Err(error));
-        }
-        if session.table.state_of(turn) == State::Active {
+        let listed = session.doorbell.list(&session.table, *turn, context.waker());
+        if listed.is_ok() && session.table.state_of(*turn) == State::Active {
             return Poll::Pending;
         }
-        session.doorbell.forget(turn);
-        match self.finish() {
+        let answer = match listed {
+            Ok(()) => self.finish(),
+            Err(error) => {
+                self.leave_queue();
+                Err(error)
+            }
+        };
+        match answer {
             Ok(Some(permit)) => Poll::Ready(Ok(permit)),
             Ok(None) => Poll::Pending,
-            Err(error) => {
-                self.stage = Stage::Done;
-                Poll::Ready(Err(error))
-            }
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 }
 
 impl Drop for Acquire {
+    #[inline]
     fn drop(&mut self) {
-        let Stage::Queued { turn, .. } = self.stage else { return };
-        if self.session.table.check_process().is_err() {
-            return; // The queue is the parent's.
+        if let Stage::Queued(queued) = &self.stage {
+            // In a forked child the queue is the parent's.
+            if queued.session.table.check_process().is_ok() {
+                self.leave_queue();
+            }
         }
-        self.session.doorbell.forget(turn);
-        // A permit that came is dropped, and so given back; after an error there is no place to leave.
-        drop(self.give_up(Why::Dropped));
     }
 }

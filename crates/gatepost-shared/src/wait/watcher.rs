@@ -87,10 +87,10 @@ impl Watcher {
         // ORDERING: Acquire pairs with the Release below: the watcher is whole.
         let seen = WATCHER.load(Acquire);
         // SAFETY: a watcher that was stored is never freed.
-        if let Some(watcher) = unsafe { seen.as_ref() } {
-            if watcher.mark.is_of_this_process() {
-                return Ok(watcher);
-            }
+        if let Some(watcher) = unsafe { seen.as_ref() }
+            && watcher.mark.is_of_this_process()
+        {
+            return Ok(watcher);
         }
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let control = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
