@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::layout::{NONE, SlotWord};
+use crate::layout::{NONE, SlotWord, load_text};
 use crate::session::Session;
 use crate::status::{PermitId, Slot};
 use crate::table::{Grant, Table};
@@ -73,6 +73,14 @@ impl Permit {
     #[must_use]
     pub fn epochs(&self) -> Vec<u64> {
         self.numbered().into_iter().map(|slot| slot.epoch).collect()
+    }
+
+    /// What it is called in listings; nothing if it is not held.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let row = self.session.table.map().grant(self.grant.index);
+        let label = row.map_or_else(String::new, |row| load_text(&row.label));
+        if self.is_held() { label } else { String::new() }
     }
 
     fn numbered(&self) -> Vec<Slot> {

@@ -4,10 +4,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::grants::{Grant, Making};
-use super::{Damage, Fault, Section, Table, add, bump, count};
+use super::{Damage, Fault, Note, Section, Table, add, bump, count};
 use crate::futex;
 use crate::layout::{Claim, NONE, State, WaiterRow, store_text};
-use crate::{Policy, clock, step};
+use crate::{EventKind, Policy, clock, step};
 
 /// How often one at the head may be passed under [`Policy::Overtaking`].
 const MOST_PASSES: u32 = 16;
@@ -219,6 +219,10 @@ impl Section<'_> {
             let permits = word.permits();
             if permits > limit {
                 self.answer_waiter(at, row, word.in_state(State::Refused));
+                let why = "it asks for more than the limit, which was lowered";
+                let (kind, serial) = (Some(EventKind::Refused), Some(row.serial.load(Relaxed)));
+                let to = self.table.process_of(word.session());
+                self.note(Note { kind, serial, permits, to, why });
             } else if self.fits(permits, limit) {
                 let making = Making {
                     permits,

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::grants::Grant;
 use super::{Note, Section, Table, Turn, add};
 use crate::error::Error;
-use crate::layout::{Claim, GrantRow, SessionWord, State};
+use crate::layout::{Claim, GrantRow, NONE, SessionWord, State};
 use crate::liveness::{Judgement, judge};
 use crate::{EventKind, HolderState, Process, clock};
 
@@ -115,6 +115,15 @@ impl Table {
                     remains.grants.push(Grant { index, word, serial });
                 }
             }
+        }
+        // Answered rows of the dead are not counted as waiting; they are few, and looked for when a row is missed.
+        let waits = header.waiting.load(Relaxed) > 0 || header.free_waiter.load(Relaxed) == NONE;
+        let answered = remains
+            .grants
+            .iter()
+            .any(|grant| self.map().grant(grant.index).is_some_and(|row| row.unclaimed.load(Relaxed) != 0));
+        if !waits && !answered {
+            return remains;
         }
         for (index, row) in self.map().waiters() {
             let word = Claim(row.word.load(Relaxed));

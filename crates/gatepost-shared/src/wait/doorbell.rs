@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::RECHECK;
+use super::{PATIENCE, RECHECK, watch};
 use crate::error::Error;
 use crate::futex;
 use crate::layout::State;
@@ -105,8 +105,10 @@ impl Doorbell {
 }
 
 /// The thread.
-fn serve(list: &Mutex<List>, table: &Table) {
+fn serve(list: &Mutex<List>, table: &Arc<Table>) {
     let Some(row) = table.map().session(table.me()) else { return };
+    let mut watching = None;
+    let mut had_turns = false;
     loop {
         // ORDERING: Acquire pairs with the Release of `bump`: D2.
         let seen = row.doorbell.load(Acquire);
@@ -119,11 +121,24 @@ fn serve(list: &Mutex<List>, table: &Table) {
         let turns: Vec<_> = guard.turns.extract_if(|_, listed| answered(listed)).map(|(_, listed)| listed.1).collect();
         let losses = guard.losses.extract_if(|_, listed| over(listed)).map(|(_, listed)| listed.1);
         let wakers: Vec<_> = turns.into_iter().chain(losses).collect();
+        let has_turns = !guard.turns.is_empty();
         drop(guard);
         for waker in wakers {
             // A panic of somebody's waker is that task's affair, and the others are to be woken.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
         }
-        futex::wait(futex::of(&row.doorbell), seen, RECHECK);
+        // Tasks that wait for longer than a look have the others watched, as a thread has that waits.
+        if !has_turns {
+            watching = None;
+        } else if had_turns && watching.is_none() {
+            watching = watch(table).ok();
+            if watching.is_none() {
+                // Without a watcher it is done here, more seldom.
+                let _ = table.reap();
+            }
+        }
+        had_turns = has_turns;
+        let most = if has_turns && watching.is_none() { PATIENCE } else { RECHECK };
+        futex::wait(futex::of(&row.doorbell), seen, most);
     }
 }

@@ -5,7 +5,7 @@
 //! | step | who waits | who answers
 //! |:----:|-----------|-------------
 //! | 1 | under the lock: a row, waiting, at the tail | under the lock: the row's word says granted or refused
-//! | 2 | takes back what the dead hold | bumps the row's futex, or the session's doorbell
+//! | 2 | takes back what the dead hold; after [`PATIENCE`] has the others watched | bumps the row's futex, or the session's doorbell
 //! | 3 | reads the futex (or has its waker listed), then the word: an answer ends the wait | leaves the lock
 //! | 4 | sleeps while the futex (the doorbell) is what it was | wakes whoever sleeps there
 //! | 5 | under the lock: claims the grant, frees the row |
@@ -20,7 +20,7 @@ mod doorbell;
 mod watcher;
 
 pub(crate) use doorbell::Doorbell;
-pub(crate) use watcher::{Watching, watch};
+use watcher::watch;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -39,6 +39,8 @@ use crate::{clock, futex};
 
 /// How often a sleeper looks for itself: a bound on what a death at the wrong moment costs.
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
+/// How long one waits before it has the others watched: most waits are over before that, and spare the watcher's thread.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A wait for permits: a future, or a thread's wait by one of the methods named `wait`.
 ///
@@ -86,7 +88,6 @@ struct Queued {
     session: Arc<Session>,
     turn: Turn,
     since: Instant,
-    _watching: Option<Watching>,
 }
 
 impl Acquire {
@@ -153,9 +154,13 @@ impl Acquire {
     fn sleep_until(mut self, deadline: impl FnOnce(Instant) -> Option<Instant>) -> Result<Permit, Error> {
         let Stage::Queued(queued) = &mut self.stage else { unreachable!("it has begun and has no answer") };
         let deadline = deadline(queued.since);
+        let mut watching = None;
         loop {
             let Stage::Queued(queued) = &mut self.stage else { unreachable!("an answer ends the loop") };
             let table = &queued.session.table;
+            if watching.is_none() && queued.since.elapsed() >= PATIENCE {
+                watching = Some(watch(table)?);
+            }
             let Some(row) = table.map().waiter(queued.turn.index) else { return Err(table.lost()) };
             // It may have been begun as a future's.
             row.task.store(0, Relaxed);
@@ -176,7 +181,8 @@ impl Acquire {
                 };
                 return self.give_up(Why::TimedOut)?.ok_or(timed_out);
             }
-            futex::wait(futex::of(&row.futex), seen, left.map_or(RECHECK, |left| left.min(RECHECK)));
+            let most = if watching.is_none() { PATIENCE } else { RECHECK };
+            futex::wait(futex::of(&row.futex), seen, left.map_or(most, |left| left.min(most)));
         }
     }
 
@@ -189,7 +195,15 @@ impl Acquire {
         }
         let now = clock::boot_ns_by_ticks();
         let (permits, label) = (self.permits, self.label.as_str());
-        let answer = session.table.section(|section| section.acquire(permits, label, task, now))?;
+        let acquire = || session.table.section(|section| section.acquire(permits, label, task, now));
+        let answer = match acquire() {
+            // The dead may fill a table.
+            Err(Error::GrantsFull { .. } | Error::QueueFull { .. }) => {
+                session.table.reap()?;
+                acquire()?
+            }
+            answer => answer?,
+        };
         let Stage::New(session) = std::mem::replace(&mut self.stage, Stage::Done) else { return self.begun() };
         match answer {
             Answer::Granted(grant) => Ok(Some(Permit::new(session, grant))),
@@ -208,14 +222,8 @@ impl Acquire {
     fn queue(&mut self, session: Arc<Session>, turn: Turn) -> Result<Option<Permit>, Error> {
         let table = Arc::clone(&session.table);
         // From here on the place is given up if anything goes wrong.
-        self.stage = Stage::Queued(Box::new(Queued { session, turn, since: Instant::now(), _watching: None }));
-        let ready = watch(&table).and_then(|watching| {
-            if let Stage::Queued(queued) = &mut self.stage {
-                queued._watching = Some(watching);
-            }
-            table.reap()
-        });
-        match ready {
+        self.stage = Stage::Queued(Box::new(Queued { session, turn, since: Instant::now() }));
+        match table.reap() {
             Ok(_) => Ok(None),
             Err(error) => {
                 self.leave_queue();

@@ -77,6 +77,8 @@ impl Drop for Watching {
             watched[at].1 -= 1;
             if watched[at].1 == 0 {
                 watched.swap_remove(at);
+                // The thread lets go of the table, and so of its descriptors.
+                self.watcher.call();
             }
         }
     }
