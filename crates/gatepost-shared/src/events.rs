@@ -18,7 +18,7 @@ use crate::table::{Table, read_event};
 
 /// How often one looks who may not write the file, and so cannot ask to be woken.
 const POLL: Duration = Duration::from_millis(200);
-/// How often one looks who can.
+/// How often one looks who can: he is woken, unless the one who was to wake him died between leaving the lock and that.
 const RECHECK: Duration = Duration::from_secs(1);
 
 /// What is followed: the file, through a session or without one.
@@ -66,9 +66,8 @@ impl Source {
             // ORDERING: Acquire pairs with the Release of `bump`.
             let seen = header.changes.load(Acquire);
             if self.is_writable() {
-                // Asked for before the look, so that a change after the look wakes us. Whoever is in the section may clear it
-                // for a change that the look sees.
-                header.watch.store(1, Relaxed);
+                // Asked for before the look: what the look does not see, wakes us. Once for any number of changes.
+                Table::watch(header);
             }
             if unless() {
                 return true;

@@ -16,6 +16,8 @@ mod layout;
 mod liveness;
 mod lock;
 mod map;
+#[cfg(test)]
+mod model;
 mod options;
 mod permit;
 mod semaphore;

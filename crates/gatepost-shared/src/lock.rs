@@ -9,30 +9,43 @@
 //! |  i+1  |     1     | so it is, and others may sleep: it wakes one when it leaves
 //! |   0   |     1     | never stored
 //!
-//! The upper half is the *epoch*: it grows by one when a dead owner is followed by somebody else, and never otherwise.
+//! The upper half is the *epoch*: it grows by one when a dead owner is followed, and when a session locks for the first time;
+//! never otherwise. Beside `contended` there is `watched`, of which the same can be said as of `contended` and which may be set
+//! while there is no owner: see *Watchers*.
 //!
 //! # Invariants
 //!
 //! L1. The word names its owner from the CAS that takes the lock to the CAS that leaves it: at no instruction is there an owner
 //!     that the word does not name.
-//! L2. A word that names `i` in epoch `e` is changed by a thread of session `i`, or by one that has seen byte `i` unlocked
-//!     while the word was that, or by the process that has just got byte `i`.
-//! L3. So a living owner is never followed. Let T follow `i` by its CAS from `(i, e)`. T saw `(i, e)`, then byte `i` free: the
-//!     session that had locked in epoch `e` was dead, since a session locks in epoch `e` only once it has its byte and keeps
-//!     that until it dies. Had another process got byte `i` since, then it would have found the word naming `i` and would
-//!     have followed itself before anything else (`claim`), in epoch `e + 1`; and the CAS of T would fail.
+//! L2. A word that names `i` in epoch `e` gets another owner or epoch by a thread of session `i`, or by one that has seen byte `i`
+//!     unlocked while the word was that, or by the process that has just got byte `i`.
+//! L3. So a living owner is never followed. Let T follow `i` by its CAS from `(i, e)`. T saw `(i, e)`, then byte `i` free. Whoever
+//!     was `i` until then is dead. Whoever has got byte `i` since, and may be the one that the word names when T's CAS comes, has
+//!     locked for the first time after that, so in an epoch later than any that T can have seen: the CAS fails. (It is not enough
+//!     that *followers* begin an epoch: the old `i` may have left before it died, and then nobody is followed.)
 //! L4. Whoever follows finds the critical section half done and makes the file whole before it does anything else.
 //! L5. A sleeper is woken, or looks again after [`RECHECK`]. So a wake-up that is lost with its sender costs that long.
+//! L6. No wake-up is lost but with a process that dies: one that was to send it, or one that had just got it.
+//!
+//! # Watchers
+//!
+//! Whoever is about to sleep until something changes sets `watched` and looks then; whoever leaves takes the bit away and wakes
+//! them (`Table::leave`). Both are read-modify-writes of one word, so one comes first. The watcher's: the one who leaves sees
+//! the bit. The other one's: the watcher's Acquire sees its Release, and the look sees the change. A flag in a word of its own
+//! would need a full fence in every section (each side would store, then load what the other one stores). A wake-up is lost only if its
+//! sender dies between leaving and waking, and then the watcher looks after the second that `events` has.
 //!
 //! # Cost
 //!
 //! Free: one CAS to take it and one to leave it. Held: a spin of some hundred cycles, then a system call.
+//!
+//! `model::lock` explores all of this, with deaths between any two steps, and shows that it finds each of the bugs that L3 excludes.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 use crate::futex;
-use crate::layout::LockWord;
+use crate::layout::{Header, LockWord};
 use crate::step;
 use crate::table::Table;
 
@@ -45,12 +58,24 @@ const SPINS: u32 = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// From nobody: the file is whole.
-    Clean,
+    Clean {
+        /// The epoch in which it is held.
+        epoch: u32,
+    },
     /// From a dead owner: the file may be half changed.
     Over {
         /// Who it was.
         dead: u32,
+        /// The epoch in which it is held.
+        epoch: u32,
     },
+}
+
+impl Taken {
+    pub(crate) fn epoch(self) -> u32 {
+        let (Self::Clean { epoch } | Self::Over { epoch, .. }) = self;
+        epoch
+    }
 }
 
 impl Table {
@@ -72,30 +97,43 @@ impl Table {
     pub(crate) fn take(&self) -> Taken {
         let old = self.lock_word();
         if old.owner().is_none() && self.exchange_lock(old, old.owned_by(self.me())).is_ok() {
-            return Taken::Clean;
+            return Taken::Clean { epoch: old.epoch() };
         }
-        self.take_slow()
+        self.take_slow(false)
+    }
+
+    /// Waits for the lock, for the first time since the session got its byte: begins an epoch, and follows the dead predecessor
+    /// that the word may name. L3.
+    pub(crate) fn take_first(&self) -> Taken {
+        self.take_slow(true)
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slow(&self) -> Taken {
-        for _ in 0..SPINS {
+    fn take_slow(&self, first: bool) -> Taken {
+        for _ in 0..if first { 0 } else { SPINS } {
             let old = self.lock_word();
             if old.owner().is_none() && self.exchange_lock(old, old.owned_by(self.me())).is_ok() {
-                return Taken::Clean;
+                return Taken::Clean { epoch: old.epoch() };
             }
             std::hint::spin_loop();
         }
         loop {
             let old = self.lock_word();
+            // Whoever has slept cannot know whether others do, so it takes the lock as contended.
+            let ours = if first { old.next_epoch() } else { old }.owned_by(self.me()).contended();
             let Some(owner) = old.owner() else {
-                // Whoever has slept cannot know whether others do, so it takes the lock as contended.
-                if self.exchange_lock(old, old.owned_by(self.me()).contended()).is_ok() {
-                    return Taken::Clean;
+                if self.exchange_lock(old, ours).is_ok() {
+                    return Taken::Clean { epoch: ours.epoch() };
                 }
                 continue;
             };
+            if first && owner == self.me() {
+                if self.exchange_lock(old, ours).is_ok() {
+                    return Taken::Over { dead: owner, epoch: ours.epoch() };
+                }
+                continue;
+            }
             if !old.is_contended() && self.exchange_lock(old, old.contended()).is_err() {
                 continue;
             }
@@ -104,47 +142,47 @@ impl Table {
             if self.lock_word() == seen && !self.is_session_alive(owner) {
                 step::at("lock: the owner is dead");
                 // L2, L3.
-                if self.exchange_lock(seen, seen.next_epoch().owned_by(self.me()).contended()).is_ok() {
+                let ours = seen.next_epoch().owned_by(self.me()).contended();
+                if self.exchange_lock(seen, ours).is_ok() {
                     step::at("lock: followed the dead owner");
-                    return Taken::Over { dead: owner };
+                    return Taken::Over { dead: owner, epoch: ours.epoch() };
                 }
             }
         }
     }
 
-    /// For one that has just got byte `me`: follows the dead predecessor that the word may name. L3.
-    pub(crate) fn follow_predecessor(&self) -> Option<Taken> {
-        loop {
-            let old = self.lock_word();
-            if old.owner() != Some(self.me()) {
-                return None;
-            }
-            if self.exchange_lock(old, old.next_epoch().owned_by(self.me()).contended()).is_ok() {
-                return Some(Taken::Over { dead: self.me() });
-            }
-        }
-    }
-
-    /// Gives the lock back; false: somebody has followed us, who saw our byte unlocked.
+    /// Gives the lock back that was taken in `epoch`; false: somebody has followed us, who saw our byte unlocked. It may be one
+    /// with our number, hence the epoch.
     #[inline]
-    pub(crate) fn leave(&self) -> bool {
-        let word = &self.map().header().lock;
+    pub(crate) fn leave(&self, epoch: u32) -> bool {
+        let header = self.map().header();
         let mut old = self.lock_word();
         loop {
-            if old.owner() != Some(self.me()) {
+            if old.owner() != Some(self.me()) || old.epoch() != epoch {
                 return false;
             }
-            // ORDERING: Release pairs with the Acquire of whoever takes the lock next.
-            match word.compare_exchange_weak(old.0, old.free().0, Release, Relaxed) {
+            // ORDERING: Release pairs with the Acquire of whoever takes the lock next, and of whoever watches from then on.
+            match header.lock.compare_exchange_weak(old.0, old.free().0, Release, Relaxed) {
                 Ok(_) => break,
                 Err(seen) => old = LockWord(seen),
             }
         }
         step::at("lock: left");
         if old.is_contended() {
-            futex::wake(futex::lower_half_of(word), 1);
+            futex::wake(futex::lower_half_of(&header.lock), 1);
+        }
+        if old.is_watched() {
+            // ORDERING: Release pairs with the Acquire in `sleep_unless`. Here, and only here, without the lock: an RMW.
+            header.changes.fetch_add(1, Release);
+            futex::wake(futex::of(&header.changes), i32::MAX);
         }
         true
+    }
+
+    /// Has whoever leaves the lock next wake those who sleep at `changes`. What left before is seen by the caller. See *Watchers*.
+    pub(crate) fn watch(header: &Header) {
+        // ORDERING: Acquire pairs with the Release of `leave`, or of an earlier one, whose sequence only RMWs continue.
+        header.lock.fetch_or(LockWord::WATCHED, Acquire);
     }
 
     /// The session in the critical section.

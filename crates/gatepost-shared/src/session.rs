@@ -211,7 +211,7 @@ fn restart(table: &Table, boot_id: u128, purpose: Purpose) -> Result<(), Error> 
 
 /// Follows the dead session that had this number, and takes a generation of our own, before anything else.
 fn sign(table: &mut Table, options: &Options, purpose: Purpose) -> Result<(), Error> {
-    let taken = table.follow_predecessor().unwrap_or_else(|| table.take());
+    let taken = table.take_first();
     let row = table.map().session(table.me());
     let word = SessionWord(row.map_or(0, |row| row.word.load(Relaxed)));
     let generation = word.generation().wrapping_add(1);

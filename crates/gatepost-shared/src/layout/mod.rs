@@ -7,7 +7,7 @@
 //! 0x0080  lock | seq | poison                                                             `lock`, `snapshot`
 //! 0x00C0  config | next serial | next event                                               truth
 //! 0x0100  used, held, waiting, free lists, queue                                          caches, made again at will
-//! 0x0140  watch | changes                                                                 who looks on
+//! 0x0140  changes                                                                         where those sleep who look on
 //! 0x0180  statistics, histograms
 //! 0x0400  free slots, a bit each                                                          cache
 //! 0x1000  sessions[]   64 B     who has it open

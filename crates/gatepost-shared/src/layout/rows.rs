@@ -34,11 +34,9 @@ pub(crate) struct Header {
     pub(crate) head: AtomicU32,
     pub(crate) tail: AtomicU32,
     _pad2: [AtomicU32; 9],
-    /// Set by one who is about to sleep until something changes; cleared by whoever changes something and wakes him.
-    pub(crate) watch: AtomicU32,
-    /// Where they sleep.
+    /// Where those sleep who watch; see `lock`.
     pub(crate) changes: AtomicU32,
-    _pad3: [AtomicU64; 7],
+    _pad3: [AtomicU32; 15],
     pub(crate) acquired: AtomicU64,
     pub(crate) released: AtomicU64,
     pub(crate) waited: AtomicU64,
@@ -155,7 +153,7 @@ const _: () = {
     assert!(std::mem::offset_of!(Header, lock) == 0x80);
     assert!(std::mem::offset_of!(Header, config) == 0xC0);
     assert!(std::mem::offset_of!(Header, used) == 0x100);
-    assert!(std::mem::offset_of!(Header, watch) == 0x140);
+    assert!(std::mem::offset_of!(Header, changes) == 0x140);
     assert!(std::mem::offset_of!(Header, acquired) == 0x180);
     assert!(std::mem::offset_of!(Header, wait) == 0x200);
     assert!(std::mem::offset_of!(Header, free_slots) == 0x400);

@@ -161,12 +161,14 @@ impl Config {
     }
 }
 
-/// `owner + 1:16 | unused:15 | contended:1 | epoch:32`. The lower half is the futex.
+/// `owner + 1:16 | unused:14 | watched:1 | contended:1 | epoch:32`. The lower half is the futex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LockWord(pub(crate) u64);
 
 impl LockWord {
     const CONTENDED: u64 = 1 << 31;
+    /// Set by those who are about to sleep until something changes.
+    pub(crate) const WATCHED: u64 = 1 << 30;
 
     pub(crate) fn owner(self) -> Option<u32> {
         (self.0 as u16).checked_sub(1).map(u32::from)
@@ -180,19 +182,27 @@ impl LockWord {
         Self(self.0 | Self::CONTENDED)
     }
 
-    /// The same epoch, nobody's.
+    pub(crate) fn is_watched(self) -> bool {
+        self.0 & Self::WATCHED != 0
+    }
+
+    /// The same epoch, nobody's, watched and waited for by nobody.
     pub(crate) fn free(self) -> Self {
         Self(self.0 & !0xFFFF_FFFF)
     }
 
-    /// Owned by `session`, in the same epoch.
+    /// Owned by `session`, in the same epoch, and watched as before.
     pub(crate) fn owned_by(self, session: u32) -> Self {
-        Self(self.free().0 | u64::from(session as u16 + 1))
+        Self(self.0 & (Self::WATCHED | !0xFFFF_FFFF) | u64::from(session as u16 + 1))
     }
 
-    /// The next epoch, in which a dead owner's claims are void.
+    /// The next epoch: whoever has seen the word in an earlier one cannot change it any more.
     pub(crate) fn next_epoch(self) -> Self {
         Self(self.0.wrapping_add(1 << 32))
+    }
+
+    pub(crate) fn epoch(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     /// What a sleeper compares.
@@ -228,6 +238,10 @@ mod tests {
         assert_eq!((lock.owner(), lock.is_contended()), (Some(0), true));
         assert_eq!(lock.next_epoch().owned_by(7).owner(), Some(7));
         assert_eq!(lock.next_epoch().free(), LockWord(1 << 32));
+        let watched = LockWord(LockWord::WATCHED);
+        assert!(
+            watched.owned_by(7).is_watched() && watched.owned_by(7).owner() == Some(7) && !watched.free().is_watched()
+        );
         assert!(SessionWord::new(true, 0x1_0003).is_of(3));
         assert!(!SessionWord::new(false, 3).is_of(3));
     }

@@ -198,6 +198,8 @@ impl Wakes {
 #[derive(Debug)]
 pub(crate) struct Section<'a> {
     table: &'a Table,
+    /// The lock's.
+    epoch: u32,
     seq: u32,
     wakes: Wakes,
     /// A cache was found wrong after the point of no return.
@@ -287,7 +289,7 @@ impl Table {
         self.check_process()?;
         let taken = self.take();
         let result = self.section_after(taken, op);
-        if taken != Taken::Clean {
+        if matches!(taken, Taken::Over { .. }) {
             self.reap()?;
         }
         result
@@ -300,8 +302,8 @@ impl Table {
         taken: Taken,
         mut op: impl FnMut(&mut Section<'_>) -> Result<R, Fault>,
     ) -> Result<R, Error> {
-        let mut section = Section::enter(self);
-        if taken != Taken::Clean || self.header().poison.load(Relaxed) != 0 {
+        let mut section = Section::enter(self, taken);
+        if matches!(taken, Taken::Over { .. }) || self.header().poison.load(Relaxed) != 0 {
             section.check(taken)?;
         }
         let result = match op(&mut section) {
@@ -334,8 +336,8 @@ impl Table {
         taken: Taken,
         op: impl FnOnce(&mut Section<'_>) -> R,
     ) -> Result<R, Error> {
-        let mut section = Section::enter(self);
-        if let Taken::Over { dead } = taken {
+        let mut section = Section::enter(self, taken);
+        if let Taken::Over { dead, .. } = taken {
             // What is damaged is about to be repaired.
             let _ = section.follow(dead);
         }
@@ -369,14 +371,15 @@ impl Table {
 impl<'a> Section<'a> {
     /// By the owner of the lock.
     #[inline]
-    fn enter(table: &'a Table) -> Self {
+    fn enter(table: &'a Table, taken: Taken) -> Self {
         let seq = &table.header().seq;
         let odd = seq.load(Relaxed) | 1;
         seq.store(odd, Relaxed);
         // ORDERING: Release: a reader that sees anything stored from here on sees `seq` odd; see `snapshot`.
         fence(Release);
         step::at("section: entered");
-        Self { table, seq: odd, wakes: Wakes::new(), dirty: false, left: false, lost: false }
+        let epoch = taken.epoch();
+        Self { table, epoch, seq: odd, wakes: Wakes::new(), dirty: false, left: false, lost: false }
     }
 
     fn header(&self) -> &'a Header {
@@ -386,7 +389,7 @@ impl<'a> Section<'a> {
     /// Finishes what a dead owner had begun; an error if the file is damaged.
     #[cold]
     fn check(&mut self, taken: Taken) -> Result<(), Error> {
-        if let Taken::Over { dead } = taken
+        if let Taken::Over { dead, .. } = taken
             && let Err(damage) = self.follow(dead)
         {
             return Err(self.poison(damage));
@@ -425,16 +428,10 @@ impl<'a> Section<'a> {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        // Those who look on are woken once for any number of changes between two looks.
-        if self.header().watch.load(Relaxed) != 0 {
-            self.header().watch.store(0, Relaxed);
-            bump(&self.header().changes);
-            self.wakes.push(futex::of(&self.header().changes));
-        }
         // ORDERING: Release: a reader that sees this sees everything before; see `snapshot`.
         self.header().seq.store(self.seq.wrapping_add(1), Release);
         step::at("section: about to leave");
-        self.lost = !self.table.leave();
+        self.lost = !self.table.leave(self.epoch);
         self.wakes.fire();
     }
 
