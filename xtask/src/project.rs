@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The library's package name.
 pub(crate) const LIBRARY: &str = "gatepost";
 
+/// The library of the process scope, which is for Linux alone.
+pub(crate) const SHARED: &str = "gatepost-shared";
+
 /// The workspace and what it depends on.
 #[derive(Debug)]
 pub(crate) struct Project {

@@ -85,7 +85,7 @@ pub(crate) fn status(view: &View<'_>) -> Status {
         raw = read(view.map);
         // ORDERING: Acquire: the loads above come before the look below; see the protocol.
         fence(Acquire);
-        if before.is_multiple_of(2) && seq.load(Relaxed) == before {
+        if before % 2 == 0 && seq.load(Relaxed) == before {
             stuck = None;
             break;
         }

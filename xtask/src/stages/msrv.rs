@@ -1,4 +1,4 @@
-//! The library compiles with the oldest compiler that its manifest promises.
+//! The libraries compile with the oldest compiler that their manifests promise.
 //!
 //! That compiler is looked for in three places: a toolchain of rustup's, the program that `GATEPOST_MSRV_RUSTC` names,
 //! and `target/msrv-toolchain/rustc`, where `.ci/msrv-compiler` puts one. Without it the stage can only rely on
@@ -6,7 +6,7 @@
 
 use crate::job::{Failure, Job, Outcome};
 use crate::process::Step;
-use crate::project::{LIBRARY, cargo};
+use crate::project::{LIBRARY, SHARED, cargo};
 use std::path::PathBuf;
 
 /// The stage.
@@ -20,15 +20,11 @@ pub(crate) fn check(job: &mut Job<'_>) -> Result<Outcome, Failure> {
     } else if let Some(compiler) = compiler(job, promised) {
         (cargo().env("RUSTC", &compiler), job.project.shown(&compiler).to_string())
     } else {
-        job.run(&cargo().args([
-            "clippy",
-            "-p",
-            LIBRARY,
-            "--lib",
-            "--all-features",
-            "--",
-            "-Dclippy::incompatible_msrv",
-        ]))?;
+        let lint = |package| {
+            let step = cargo().args(["clippy", "-p", package, "--lib", "--all-features"]);
+            step.args(["--", "-Dclippy::incompatible_msrv"])
+        };
+        job.run_all([LIBRARY, SHARED].map(lint))?;
         job.note(format!(
             "no {promised} compiler here: only clippy::incompatible_msrv, which does not see the language"
         ));
@@ -39,6 +35,11 @@ pub(crate) fn check(job: &mut Job<'_>) -> Result<Outcome, Failure> {
     job.run_all(["", "alloc", "std", all.as_str()].map(|features| {
         build.clone().args(["check", "-p", LIBRARY, "--lib", "--no-default-features", "--features", features])
     }))?;
+    let shared = job.project.package(SHARED)?;
+    if shared.rust_version.as_ref() != Some(promised) {
+        return Err(Failure::Broken(format!("{SHARED} promises another compiler than {promised}")));
+    }
+    job.run(&build.args(["check", "-p", SHARED, "--lib", "--all-features"]))?;
     job.note(format!("{promised}: {which}"));
     Ok(Outcome::Passed)
 }

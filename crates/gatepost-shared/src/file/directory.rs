@@ -128,10 +128,9 @@ pub(crate) fn list_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error>
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(io)?.path();
+        let is_gate = path.extension().is_some_and(|extension| extension == EXTENSION);
         let stem = path.file_stem().and_then(|stem| stem.to_str());
-        if let (Some(stem), Some(true)) = (stem, path.extension().map(|extension| extension == EXTENSION))
-            && check_name(stem).is_ok()
-        {
+        if let Some(stem) = stem.filter(|stem| is_gate && check_name(stem).is_ok()) {
             found.push((stem.to_owned(), path.clone()));
         }
     }

@@ -389,10 +389,8 @@ impl<'a> Section<'a> {
     /// Finishes what a dead owner had begun; an error if the file is damaged.
     #[cold]
     fn check(&mut self, taken: Taken) -> Result<(), Error> {
-        if let Taken::Over { dead, .. } = taken
-            && let Err(damage) = self.follow(dead)
-        {
-            return Err(self.poison(damage));
+        if let Taken::Over { dead, .. } = taken {
+            self.follow(dead).map_err(|damage| self.poison(damage))?;
         }
         match Damage::describe(self.header().poison.load(Relaxed)) {
             Some(what) => Err(self.table.poisoned(what)),

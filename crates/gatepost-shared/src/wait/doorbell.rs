@@ -104,6 +104,12 @@ impl Doorbell {
     }
 }
 
+/// Takes the wakers of those out of `listed` for whom it is time.
+fn take_out<T>(listed: &mut HashMap<u64, (T, Waker)>, is_time: impl Fn(&(T, Waker)) -> bool) -> Vec<Waker> {
+    let keys: Vec<u64> = listed.iter().filter(|(_, entry)| is_time(entry)).map(|(key, _)| *key).collect();
+    keys.iter().filter_map(|key| Some(listed.remove(key)?.1)).collect()
+}
+
 /// The thread.
 fn serve(list: &Mutex<List>, table: &Arc<Table>) {
     let Some(row) = table.map().session(table.me()) else { return };
@@ -118,9 +124,8 @@ fn serve(list: &Mutex<List>, table: &Arc<Table>) {
         }
         let answered = |(turn, _): &(Turn, Waker)| table.state_of(*turn) != State::Active;
         let over = |(grant, _): &(Grant, Waker)| !table.is_held(*grant);
-        let turns: Vec<_> = guard.turns.extract_if(|_, listed| answered(listed)).map(|(_, listed)| listed.1).collect();
-        let losses = guard.losses.extract_if(|_, listed| over(listed)).map(|(_, listed)| listed.1);
-        let wakers: Vec<_> = turns.into_iter().chain(losses).collect();
+        let mut wakers = take_out(&mut guard.turns, answered);
+        wakers.extend(take_out(&mut guard.losses, over));
         let has_turns = !guard.turns.is_empty();
         drop(guard);
         for waker in wakers {

@@ -89,9 +89,8 @@ impl Watcher {
         // ORDERING: Acquire pairs with the Release below: the watcher is whole.
         let seen = WATCHER.load(Acquire);
         // SAFETY: a watcher that was stored is never freed.
-        if let Some(watcher) = unsafe { seen.as_ref() }
-            && watcher.mark.is_of_this_process()
-        {
+        let known = unsafe { seen.as_ref() }.filter(|watcher| watcher.mark.is_of_this_process());
+        if let Some(watcher) = known {
             return Ok(watcher);
         }
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;

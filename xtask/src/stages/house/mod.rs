@@ -83,7 +83,7 @@ fn findings(texts: &[Text]) -> Vec<(&Path, Finding)> {
             if in_crate(path, &["src", "tests"]) {
                 found.extend(words::sleeps(&source));
             }
-            if path.starts_with("crates/gatepost/src") && !test_files.contains(path) {
+            if is_library(path) && !test_files.contains(path) {
                 found.extend(notes::ordering(&source));
             }
         }
@@ -95,6 +95,11 @@ fn findings(texts: &[Text]) -> Vec<(&Path, Finding)> {
 
 fn is_rust(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "rs")
+}
+
+/// Is it the source of a library, and not that of a program?
+fn is_library(path: &Path) -> bool {
+    ["crates/gatepost/src", "crates/gatepost-shared/src"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// Is it in one of these folders of a crate under `crates/`?
@@ -119,6 +124,7 @@ mod tests {
     fn each_rule_holds_where_it_is_said_to() {
         let load = "fn f() {\n    word.load(Acquire);\n}\n";
         assert_eq!(found("crates/gatepost/src/wait/queue.rs", load), [2]);
+        assert_eq!(found("crates/gatepost-shared/src/lock.rs", load), [2]);
         assert_eq!(found("crates/gatepost/tests/queue.rs", load), NONE);
         assert_eq!(found("crates/gatepost-cli/src/main.rs", load), NONE);
 
