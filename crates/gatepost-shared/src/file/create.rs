@@ -72,18 +72,16 @@ pub(crate) fn create(place: &Place, options: &Options, limit: u32) -> Result<boo
     let geometry = planned(&place.name, options, limit)?;
     place.prepare_directory(true)?;
     let path = &place.path;
-    let mode = if options.group.is_some() { 0o660 } else { 0o600 };
-    let nameless =
-        openat(CWD, place.directory(), OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(mode));
+    let nameless = openat(CWD, place.directory(), OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode(options));
     let (file, temporary) = match nameless {
         Ok(file) => (file, None),
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-            let (file, temporary) = create_temporary(place, mode)?;
+            let (file, temporary) = create_temporary(place, mode(options))?;
             (file, Some(temporary))
         }
         Err(errno) => return Err(io_error("create", path)(errno)),
     };
-    let result = prepare(&file, place, options, geometry, limit, mode).and_then(|()| {
+    let result = prepare(&file, place, options, geometry, limit).and_then(|()| {
         let named = match &temporary {
             None => link_nameless(&file, path),
             Some(temporary) => renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE),
@@ -101,22 +99,24 @@ pub(crate) fn create(place: &Place, options: &Options, limit: u32) -> Result<boo
     result
 }
 
-fn prepare(
-    file: &OwnedFd,
-    place: &Place,
-    options: &Options,
-    geometry: Geometry,
-    limit: u32,
-    mode: u32,
-) -> Result<(), Error> {
+fn prepare(file: &OwnedFd, place: &Place, options: &Options, geometry: Geometry, limit: u32) -> Result<(), Error> {
     let path = &place.path;
     filesystem::check(file.as_fd(), path, options.unsafe_network_file_system)?;
+    set_owner(file, path, options)?;
+    fill(file.as_fd(), path, geometry, options, limit)
+}
+
+/// What others may do with a new file.
+fn mode(options: &Options) -> Mode {
+    Mode::from_raw_mode(if options.group.is_some() { 0o660 } else { 0o600 })
+}
+
+fn set_owner(file: &OwnedFd, path: &Path, options: &Options) -> Result<(), Error> {
     if let Some(gid) = options.group {
         fchown(file, None, Some(rustix::process::Gid::from_raw(gid))).map_err(io_error("give to the group", path))?;
     }
     // The mask of the process may have taken a right away.
-    fchmod(file, Mode::from_raw_mode(mode)).map_err(io_error("set the mode of", path))?;
-    fill(file.as_fd(), path, geometry, options, limit)
+    fchmod(file, mode(options)).map_err(io_error("set the mode of", path))
 }
 
 /// Gives a nameless file its name.
@@ -135,14 +135,14 @@ fn descriptor_path(file: BorrowedFd<'_>) -> PathBuf {
 }
 
 /// A file under another name, where there are no nameless ones.
-fn create_temporary(place: &Place, mode: u32) -> Result<(OwnedFd, PathBuf), Error> {
+fn create_temporary(place: &Place, mode: Mode) -> Result<(OwnedFd, PathBuf), Error> {
     let mut number = [0; 8];
     rustix::rand::getrandom(&mut number, rustix::rand::GetRandomFlags::empty())
         .map_err(io_error("get random bytes for", &place.path))?;
     let name = format!(".{}.{:016x}.new", place.name, u64::from_ne_bytes(number));
     let path = place.directory().join(name);
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(CWD, &path, flags, Mode::from_raw_mode(mode)).map_err(io_error("create", &place.path))?;
+    let file = openat(CWD, &path, flags, mode).map_err(io_error("create", &place.path))?;
     Ok((file, path))
 }
 
@@ -152,6 +152,8 @@ pub(crate) fn create_anonymous(options: &Options, limit: u32) -> Result<OwnedFd,
     let geometry = planned("anonymous", options, limit)?;
     let file =
         memfd_create("gatepost", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(io_error("create", path))?;
+    // The system makes it with all rights for everybody, of which one can be used with the descriptor's path in /proc.
+    set_owner(&file, path, options)?;
     fill(file.as_fd(), path, geometry, options, limit)?;
     // Its size is for ever, so nobody can take it from under a mapping.
     let seals = rustix::fs::SealFlags::SHRINK | rustix::fs::SealFlags::GROW | rustix::fs::SealFlags::SEAL;

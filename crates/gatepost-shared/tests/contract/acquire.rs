@@ -1,0 +1,1 @@
+//! `acquire`, `acquire_many`: how many can be asked for.
