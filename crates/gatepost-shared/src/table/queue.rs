@@ -78,11 +78,14 @@ impl Section<'_> {
     pub(crate) fn try_acquire(&mut self, permits: u32, label: &str, now: u64) -> Result<Option<Grant>, Fault> {
         let config = self.table.config();
         let limit = config.limit();
-        if limit > self.table.map().geometry().capacity() {
+        let capacity = self.table.map().geometry().capacity();
+        if limit > capacity {
             return Err(Damage::Config.into());
         }
-        if limit > 0 && permits > limit {
-            return Err(Fault::ExceedsLimit { asked: permits, limit });
+        // While it is drained nobody knows what the next limit is, but what it can be at most.
+        let most = if limit > 0 { limit } else { capacity };
+        if permits > most {
+            return Err(Fault::ExceedsLimit { asked: permits, limit: most });
         }
         let at_once =
             config.admits().is_some() && self.header().head.load(Relaxed) == NONE && self.fits(permits, limit);
