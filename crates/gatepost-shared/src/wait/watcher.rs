@@ -45,7 +45,14 @@ struct Watcher {
     mark: Mark,
     epoll: OwnedFd,
     control: OwnedFd,
-    watched: Mutex<Vec<(Arc<Table>, usize)>>,
+    list: Mutex<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// What is watched, and how many wait there.
+    tables: Vec<(Arc<Table>, usize)>,
+    is_running: bool,
 }
 
 /// The watcher of this process. W1: those of its ancestors are left alone.
@@ -55,15 +62,20 @@ static WATCHER: AtomicPtr<Watcher> = AtomicPtr::new(ptr::null_mut());
 pub(crate) fn watch(table: &Arc<Table>) -> Result<Watching, Error> {
     let io = |source| Error::Io { what: "watch those who use", path: table.path().to_owned(), source };
     let watcher = Watcher::of_this_process().map_err(io)?;
-    let mut watched = watcher.lock();
-    match watched.iter_mut().find(|(other, _)| Arc::ptr_eq(other, table)) {
+    let mut list = watcher.lock();
+    if !list.is_running {
+        let name = "gatepost-watch".to_owned();
+        std::thread::Builder::new().name(name).spawn(move || watcher.run()).map_err(io)?;
+        list.is_running = true;
+    }
+    match list.tables.iter_mut().find(|(other, _)| Arc::ptr_eq(other, table)) {
         Some((_, waiters)) => *waiters += 1,
         None => {
-            watched.push((Arc::clone(table), 1));
+            list.tables.push((Arc::clone(table), 1));
             watcher.call();
         }
     }
-    drop(watched);
+    drop(list);
     Ok(Watching { watcher, table: Arc::clone(table) })
 }
 
@@ -72,11 +84,12 @@ impl Drop for Watching {
         if !self.watcher.mark.is_of_this_process() {
             return;
         }
-        let mut watched = self.watcher.lock();
-        if let Some(at) = watched.iter().position(|(other, _)| Arc::ptr_eq(other, &self.table)) {
-            watched[at].1 -= 1;
-            if watched[at].1 == 0 {
-                watched.swap_remove(at);
+        let mut list = self.watcher.lock();
+        let tables = &mut list.tables;
+        if let Some(at) = tables.iter().position(|(other, _)| Arc::ptr_eq(other, &self.table)) {
+            tables[at].1 -= 1;
+            if tables[at].1 == 0 {
+                tables.swap_remove(at);
                 // The thread lets go of the table, and so of its descriptors.
                 self.watcher.call();
             }
@@ -97,7 +110,7 @@ impl Watcher {
         let control = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &control, EventData::new_u64(CONTROL), EventFlags::IN)?;
         let mark = Mark::of_this_process()?;
-        let made = Box::into_raw(Box::new(Self { mark, epoll, control, watched: Mutex::default() }));
+        let made = Box::into_raw(Box::new(Self { mark, epoll, control, list: Mutex::default() }));
         // ORDERING: AcqRel: Release for those who load it, Acquire for the one that another thread has stored.
         if let Err(other) = WATCHER.compare_exchange(seen, made, AcqRel, Acquire) {
             // SAFETY: nobody else has seen the one that we made.
@@ -106,14 +119,12 @@ impl Watcher {
             return Ok(unsafe { &*other });
         }
         // SAFETY: it is stored, so never freed.
-        let watcher: &'static Self = unsafe { &*made };
-        std::thread::Builder::new().name("gatepost-watch".to_owned()).spawn(move || watcher.run())?;
-        Ok(watcher)
+        Ok(unsafe { &*made })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Arc<Table>, usize)>> {
+    fn lock(&self) -> MutexGuard<'_, List> {
         // Nothing panics while it is locked.
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the thread look at its list.
@@ -125,7 +136,7 @@ impl Watcher {
     fn run(&self) {
         let mut views: Vec<View> = Vec::new();
         loop {
-            let tables: Vec<_> = self.lock().iter().map(|(table, _)| Arc::clone(table)).collect();
+            let tables: Vec<_> = self.lock().tables.iter().map(|(table, _)| Arc::clone(table)).collect();
             views.retain(|view| tables.iter().any(|table| Arc::ptr_eq(table, &view.table)));
             for table in tables {
                 if !views.iter().any(|view| Arc::ptr_eq(&view.table, &table)) {

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::fs::File;
+use std::future::Future as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use gatepost_shared::{Observer, Options, Permit, Semaphore, Status};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long anything may take before a test gives it up: far more than it needs.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -225,6 +227,26 @@ pub(crate) fn as_child() {
                 }
                 Err(error) => format!("error {error}"),
             },
+            ("wait", Some(s)) => format!("{:?}", s.acquire().wait_timeout(Duration::from_millis(number()))),
+            ("poll", Some(s)) => {
+                let mut acquire = std::pin::pin!(s.acquire());
+                let mut context = std::task::Context::from_waker(Waker::noop());
+                format!("{:?}", acquire.as_mut().poll(&mut context))
+            }
+            ("files" | "memory", _) => {
+                let resource = if words[0] == "files" { Resource::Nofile } else { Resource::As };
+                let old = getrlimit(resource);
+                let current = if words[1] == "all" { old.maximum } else { Some(number()) };
+                setrlimit(resource, Rlimit { current, ..old }).expect("a lower limit of its own");
+                "limited".to_owned()
+            }
+            ("threads", _) => {
+                let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
+                let name = |task: std::io::Result<std::fs::DirEntry>| {
+                    std::fs::read_to_string(task.expect("a task").path().join("comm")).unwrap_or_default()
+                };
+                tasks.map(name).map(|name| name.trim().to_owned()).collect::<Vec<_>>().join(" ")
+            }
             ("release", Some(_)) => {
                 let permit = permits.remove(0);
                 format!("released {:?}", permit.release())

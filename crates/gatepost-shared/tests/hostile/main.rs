@@ -1,0 +1,11 @@
+//! What a file may say that no session of it has written: random bytes, bits that flip, and the system saying no.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod refusals;
+
+#[test]
+fn as_child() {
+    common::as_child();
+}
