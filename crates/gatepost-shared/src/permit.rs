@@ -145,11 +145,8 @@ impl Permit {
 
     fn give_back(&self) -> bool {
         let now = clock::boot_ns_by_ticks();
-        match self.session.table.section(|section| Ok(section.release(self.grant, now))) {
-            Ok(released) => released,
-            // A damaged file takes it back all the same. In a forked child, or when we were taken for dead, there is nothing to give.
-            Err(_) => self.session.table.abandon_grant(self.grant),
-        }
+        // A failure - a fork, a lost session - leaves nothing that could be given back.
+        self.session.table.give_back(|section| section.release(self.grant, now)).unwrap_or(false)
     }
 
     /// Drops the session of a value that is not dropped itself.

@@ -289,10 +289,36 @@ impl Table {
         self.check_process()?;
         let taken = self.take();
         let result = self.section_after(taken, op);
-        if matches!(taken, Taken::Over { .. }) {
-            self.reap()?;
-        }
+        self.reap_after(taken);
         result
+    }
+
+    /// Does `op`, which only gives back what this session has, in the critical section. In a damaged file, too: nobody is
+    /// served there until it is repaired, but what was given back must be free then, and nobody would give it back again.
+    #[inline]
+    pub(crate) fn give_back<R>(&self, op: impl FnOnce(&mut Section<'_>) -> R) -> Result<R, Error> {
+        self.check_process()?;
+        let taken = self.take();
+        let mut section = Section::enter(self, taken);
+        if let Taken::Over { dead, .. } = taken {
+            if let Err(damage) = section.follow(dead) {
+                section.poison(damage);
+            }
+        }
+        let result = op(&mut section);
+        section.clean();
+        let left = section.leave();
+        self.reap_after(taken);
+        if left { Ok(result) } else { Err(self.lost_for_good()) }
+    }
+
+    /// Whoever has followed the dead takes back what they held. What goes wrong then does not undo what the caller has done;
+    /// whoever comes next is told.
+    #[inline]
+    fn reap_after(&self, taken: Taken) {
+        if matches!(taken, Taken::Over { .. }) {
+            let _ = self.reap();
+        }
     }
 
     /// Does `op` in the critical section, whose lock has just been got.
@@ -311,9 +337,7 @@ impl Table {
             Err(Fault::Damage(_)) => section.again(op),
             Err(fault) => Err(section.explain(fault)),
         };
-        if section.dirty {
-            section.clean_up();
-        }
+        section.clean();
         if section.leave() { result } else { Err(self.lost_for_good()) }
     }
 
@@ -345,24 +369,14 @@ impl Table {
         if section.leave() { Ok(result) } else { Err(self.lost_for_good()) }
     }
 
-    /// Gives up a place in the queue, and the grant that it may have got, in a file that is damaged: in the truth only, since the
-    /// caches are made anew when it is repaired.
-    #[cold]
-    pub(crate) fn abandon_turn(&self, turn: Turn) {
-        if self.check_process().is_ok() {
-            // An error is that somebody else has all that was ours.
-            let _ = self.section_regardless(self.take(), |section| section.abandon_turn(turn));
+    /// An error if the file is marked as damaged.
+    pub(crate) fn check_sound(&self) -> Result<(), Error> {
+        match Damage::describe(self.header().poison.load(Relaxed)) {
+            Some(what) => Err(self.poisoned(what)),
+            None => Ok(()),
         }
     }
 
-    /// Gives back a grant in a file that is damaged, and so for a place in the queue.
-    #[cold]
-    pub(crate) fn abandon_grant(&self, grant: Grant) -> bool {
-        self.check_process().is_ok()
-            && self.section_regardless(self.take(), |section| section.abandon_grant(grant)).unwrap_or(false)
-    }
-
-    #[cold]
     fn poisoned(&self, what: String) -> Error {
         Error::Poisoned { name: self.name.clone(), path: self.path.clone(), what }
     }
@@ -392,10 +406,7 @@ impl<'a> Section<'a> {
         if let Taken::Over { dead, .. } = taken {
             self.follow(dead).map_err(|damage| self.poison(damage))?;
         }
-        match Damage::describe(self.header().poison.load(Relaxed)) {
-            Some(what) => Err(self.table.poisoned(what)),
-            None => Ok(()),
-        }
+        self.table.check_sound()
     }
 
     /// Makes the caches anew, since one was wrong, and does `op` once more.
@@ -403,15 +414,6 @@ impl<'a> Section<'a> {
     fn again<R>(&mut self, mut op: impl FnMut(&mut Self) -> Result<R, Fault>) -> Result<R, Error> {
         let result = self.rebuild().map_err(Fault::from).and_then(|()| op(self));
         result.map_err(|fault| self.explain(fault))
-    }
-
-    /// Makes the caches anew, since one was found wrong when it was too late to say so.
-    #[cold]
-    fn clean_up(&mut self) {
-        if let Err(damage) = self.rebuild() {
-            // What was done has been done; whoever comes next is told.
-            self.poison(damage);
-        }
     }
 
     /// Leaves it and wakes who has to be; false: see [`Table::leave`].
@@ -431,6 +433,28 @@ impl<'a> Section<'a> {
         step::at("section: about to leave");
         self.lost = !self.table.leave(self.epoch);
         self.wakes.fire();
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.header().poison.load(Relaxed) != 0
+    }
+
+    /// Makes anew what was found wrong when there was no way back.
+    #[inline]
+    fn clean(&mut self) {
+        if self.dirty {
+            self.clean_slow();
+        }
+    }
+
+    #[cold]
+    fn clean_slow(&mut self) {
+        if !self.is_poisoned() {
+            if let Err(damage) = self.rebuild() {
+                // What was done has been done; whoever comes next is told.
+                self.poison(damage);
+            }
+        }
     }
 
     /// Nobody is admitted any more.
@@ -483,4 +507,35 @@ fn count(buckets: &[AtomicU64], sum: &AtomicU64, ns: u64) {
         add(bucket, 1);
     }
     add(sum, ns);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Claim, LockWord, State};
+    use crate::session::{Purpose, Session};
+
+    /// A session of a new file, and its folder.
+    fn session(limit: u32) -> (Session, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = crate::Options::new().directory(folder.path()).limit(limit);
+        (Session::open("s", &options, Purpose::Use).expect("a session"), folder)
+    }
+
+    #[test]
+    fn damage_that_reaping_finds_after_a_take_over_does_not_undo_what_was_done() {
+        let (session, _folder) = session(1);
+        let table = &session.table;
+        // The lock is a dead session's, and so is a grant.
+        table.header().lock.store(LockWord(0).owned_by(1000).0, Relaxed);
+        let result = table.section(|_| {
+            let row = table.map().grant(3).expect("a row");
+            row.word.store(Claim::new(State::Active, 1, (1000, 1)).0, Relaxed);
+            table.header().held.store(1, Relaxed);
+            table.header().poison.store(Damage::Cache.code(), Relaxed);
+            Ok(7)
+        });
+        assert_eq!(result.expect("it was done"), 7);
+        assert!(table.check_sound().is_err());
+    }
 }

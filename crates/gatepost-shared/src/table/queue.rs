@@ -206,7 +206,7 @@ impl Section<'_> {
     pub(super) fn pump(&mut self, now: u64) -> Result<(), Damage> {
         let map = self.table.map();
         let config = self.table.config();
-        let Some(limit) = config.admits() else { return Ok(()) };
+        let Some(limit) = config.admits().filter(|_| !self.is_poisoned()) else { return Ok(()) };
         let mut at = self.header().head.load(Relaxed);
         let mut blocked: Option<&WaiterRow> = None;
         for _ in 0..map.geometry().waiters {
@@ -316,16 +316,16 @@ impl Section<'_> {
     }
 
     /// Gives up a place in the queue, or tells what has become of it.
-    pub(crate) fn give_up(&mut self, turn: Turn, why: Why, now: u64) -> Result<Answer, Fault> {
+    pub(crate) fn give_up(&mut self, turn: Turn, why: Why, now: u64) -> Answer {
         let answer = self.answer(turn, now);
         if answer != Answer::Waiting(turn) {
-            return Ok(answer);
+            return answer;
         }
         let header = self.header();
         add(if why == Why::TimedOut { &header.timeouts } else { &header.cancelled }, 1);
-        self.remove(turn)?;
+        self.dirty |= self.remove(turn).is_err();
         self.serve(now);
-        Ok(answer)
+        answer
     }
 
     /// Takes a waiting row out, whosever it is.
@@ -335,29 +335,5 @@ impl Section<'_> {
         step::at("remove: unlinked");
         self.free_waiter(turn.index, row);
         Ok(())
-    }
-
-    /// See [`Table::abandon_turn`].
-    pub(super) fn abandon_turn(&mut self, turn: Turn) {
-        let map = self.table.map();
-        let found = self.own_turn(turn).map(|(_, word)| word);
-        if let (Some(word), Some(row)) = (found, map.waiter(turn.index)) {
-            if word.is(State::Granted) {
-                let index = row.grant.load(Relaxed);
-                self.abandon_grant(Grant { index, word: word.in_state(State::Active), serial: turn.serial });
-            }
-            // ORDERING: Release: as in `free_waiter`.
-            row.word.store(Claim::FREE.0, Release);
-        }
-    }
-
-    /// See [`Table::abandon_grant`].
-    pub(super) fn abandon_grant(&mut self, grant: Grant) -> bool {
-        let held = self.held(grant);
-        if let Some(row) = held {
-            // ORDERING: Release: as in `free`.
-            row.word.store(Claim::FREE.0, Release);
-        }
-        held.is_some()
     }
 }

@@ -208,6 +208,8 @@ impl Section<'_> {
                 done.push(format!("waiter {index} was impossible ({:#018x}) and is free now", word.0));
             }
         }
+        // From here on it may serve. If we die, whoever follows finds it damaged again, or sound.
+        header.poison.store(0, Relaxed);
         // Each turn frees a grant, so there are not more turns than grants.
         for _ in 0..=map.geometry().grants {
             match self.rebuild() {
@@ -221,7 +223,6 @@ impl Section<'_> {
                 Err(_) => {}
             }
         }
-        header.poison.store(0, Relaxed);
         done
     }
 

@@ -179,7 +179,9 @@ impl Acquire {
                     asked: self.permits,
                     waited: queued.since.elapsed(),
                 };
-                return self.give_up(Why::TimedOut)?.ok_or(timed_out);
+                // In a damaged file nobody would have been served.
+                let error = table.check_sound().err().unwrap_or(timed_out);
+                return self.give_up(Why::TimedOut)?.ok_or(error);
             }
             let most = if watching.is_none() { PATIENCE } else { RECHECK };
             futex::wait(futex::of(&row.futex), seen, left.map_or(most, |left| left.min(most)));
@@ -236,7 +238,7 @@ impl Acquire {
     fn finish(&mut self) -> Result<Option<Permit>, Error> {
         self.ask(|table, turn| {
             let now = clock::boot_ns();
-            table.section(|section| Ok(section.answer(turn, now)))
+            table.give_back(|section| section.answer(turn, now))
         })
     }
 
@@ -244,7 +246,7 @@ impl Acquire {
     fn give_up(&mut self, why: Why) -> Result<Option<Permit>, Error> {
         let answer = self.ask(|table, turn| {
             let now = clock::boot_ns();
-            table.section(|section| section.give_up(turn, why, now))
+            table.give_back(|section| section.give_up(turn, why, now))
         });
         if matches!(answer, Ok(None)) {
             self.stage = Stage::Done;
@@ -266,10 +268,7 @@ impl Acquire {
         match answer {
             Ok(Answer::Granted(grant)) => Ok(Some(Permit::new(session, grant))),
             Ok(answer) => Err(explain(&session.table, Some(turn), answer)),
-            Err(error) => {
-                session.table.abandon_turn(turn);
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 

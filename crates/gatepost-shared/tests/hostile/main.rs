@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod poisoned;
 mod refusals;
 
 #[test]
