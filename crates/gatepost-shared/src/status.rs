@@ -281,7 +281,7 @@ impl Histogram {
     /// The upper bound of bucket `k`, in nanoseconds.
     #[must_use]
     pub fn bound_ns(k: usize) -> u64 {
-        1 << (k + 10).min(63)
+        1 << k.saturating_add(10).min(63)
     }
 
     /// How many durations there are.
@@ -372,4 +372,26 @@ pub enum EventKind {
     Repaired,
     /// A waiter was sent away, since it asks for more than the new limit.
     Refused,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bucket_that_one_can_ask_for_has_a_bound() {
+        assert_eq!([0, 1, 31].map(Histogram::bound_ns), [1 << 10, 1 << 11, 1 << 41]);
+        assert_eq!([53, 54, usize::MAX].map(Histogram::bound_ns), [1 << 63; 3]);
+    }
+
+    #[test]
+    fn a_quantile_is_a_bound_of_its_bucket_whatever_is_counted() {
+        let histogram = |buckets: &[u64]| Histogram { buckets: buckets.to_vec(), sum_ns: 0 };
+        assert_eq!(histogram(&[]).quantile(0.5), None);
+        assert_eq!(histogram(&[9, 1]).quantile(0.9), Some(Duration::from_nanos(1 << 10)));
+        assert_eq!(histogram(&[9, 1]).quantile(1.0), Some(Duration::from_nanos(1 << 11)));
+        for q in [f64::NAN, -1.0, 2.0, f64::INFINITY] {
+            assert!(histogram(&[u64::MAX, u64::MAX, 7]).quantile(q).is_some());
+        }
+    }
 }

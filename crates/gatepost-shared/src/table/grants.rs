@@ -70,7 +70,8 @@ impl Section<'_> {
         row.word.store(word.0, Release);
         step::at("grant: stored");
         header.free_grant.store(row.next.load(Relaxed), Relaxed);
-        header.used.store(header.used.load(Relaxed) + making.permits, Relaxed);
+        // It fitted when it was looked at, and anybody may have written another number since.
+        header.used.store(header.used.load(Relaxed).saturating_add(making.permits), Relaxed);
         header.held.store(header.held.load(Relaxed).wrapping_add(1), Relaxed);
         add(&header.acquired, 1);
         step::at("grant: counted");

@@ -523,6 +523,18 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_changes_between_the_look_and_the_use_does_not_overflow() {
+        let (session, _folder) = session(1);
+        let made = session.table.section(|section| {
+            section.header().used.store(u32::MAX, Relaxed);
+            let (owner, label) = (section.table.session(), Label::Text(""));
+            section.grant(grants::Making { permits: 1, limit: 1, owner, serial: 0, label, unclaimed: false, now: 0 })
+        });
+        made.expect("a grant");
+        assert_eq!(session.table.header().used.load(Relaxed), u32::MAX);
+    }
+
+    #[test]
     fn damage_that_reaping_finds_after_a_take_over_does_not_undo_what_was_done() {
         let (session, _folder) = session(1);
         let table = &session.table;

@@ -207,6 +207,9 @@ impl Section<'_> {
         let map = self.table.map();
         let config = self.table.config();
         let Some(limit) = config.admits().filter(|_| !self.is_poisoned()) else { return Ok(()) };
+        if limit > map.geometry().capacity() {
+            return Err(Damage::Config);
+        }
         let mut at = self.header().head.load(Relaxed);
         let mut blocked: Option<&WaiterRow> = None;
         for _ in 0..map.geometry().waiters {
@@ -217,6 +220,9 @@ impl Section<'_> {
             let word = Claim(row.word.load(Relaxed));
             if !word.is(State::Active) {
                 return Err(Damage::Cache);
+            }
+            if !self.is_possible(word) {
+                return Err(Damage::Waiter(at));
             }
             let next = row.next.load(Relaxed);
             let permits = word.permits();

@@ -33,7 +33,7 @@ impl Section<'_> {
     }
 
     /// Whether `word`, which is not that of a free row, can be.
-    fn is_possible(&self, word: Claim) -> bool {
+    pub(super) fn is_possible(&self, word: Claim) -> bool {
         word.permits() > 0 && word.session() < self.table.map().geometry().sessions
     }
 

@@ -5,6 +5,7 @@ mod common;
 
 mod poisoned;
 mod refusals;
+mod words;
 
 #[test]
 fn as_child() {
