@@ -377,7 +377,7 @@ impl Table {
         }
     }
 
-    fn poisoned(&self, what: String) -> Error {
+    pub(crate) fn poisoned(&self, what: String) -> Error {
         Error::Poisoned { name: self.name.clone(), path: self.path.clone(), what }
     }
 }

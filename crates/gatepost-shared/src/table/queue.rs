@@ -35,7 +35,7 @@ impl Label<'_> {
 }
 
 /// A place in the queue, as its owner knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Turn {
     /// Its row.
     pub(crate) index: u32,
@@ -68,8 +68,11 @@ impl Table {
     /// What has become of a place in the queue, without the lock: an answer that is not "waiting" is final.
     pub(crate) fn state_of(&self, turn: Turn) -> State {
         let Some(row) = self.map().waiter(turn.index) else { return State::Free };
-        // ORDERING: Acquire pairs with the Release of the answer.
-        Claim(row.word.load(Acquire)).state()
+        // ORDERING: Acquire pairs with the Release of the answer; and of the word of one who has got the row after us, whose
+        // serial we see then.
+        let word = Claim(row.word.load(Acquire));
+        // A place that was taken from us may be another one's, who waits.
+        if row.serial.load(Relaxed) == turn.serial { word.state() } else { State::Free }
     }
 }
 

@@ -6,6 +6,9 @@ use super::{Damage, Note, Section, bump};
 use crate::layout::{Claim, NONE, SlotWord, State};
 use crate::{EventKind, Process, clock, futex, step};
 
+/// Above all that will ever be given out.
+const LAST_SERIAL: u64 = 1 << 62;
+
 impl Section<'_> {
     /// Goes on where a dead owner stopped.
     pub(super) fn follow(&mut self, dead: u32) -> Result<(), Damage> {
@@ -151,10 +154,13 @@ impl Section<'_> {
         header.tail.store(last, Relaxed);
         header.waiting.store(queue.len() as u32, Relaxed);
         header.free_waiter.store(free, Relaxed);
-        // The counter was stored before the serial was used (T6), unless it is damaged.
-        let last = queue.last().map_or(0, |(serial, ..)| serial.saturating_add(1));
-        if header.serial.load(Relaxed) < last {
-            header.serial.store(last, Relaxed);
+        // The counter was stored before the serial was used (T6), unless it is damaged: then it goes on behind those in use. But for
+        // serials that no counter can have reached.
+        let held = map.grants().filter(|(_, row)| Claim(row.word.load(Relaxed)).is(State::Active));
+        let serials = held.map(|(_, row)| row.serial.load(Relaxed)).chain(queue.iter().map(|(serial, ..)| *serial));
+        let next = serials.filter(|serial| *serial < LAST_SERIAL).max().map_or(0, |last| last + 1);
+        if header.serial.load(Relaxed) < next {
+            header.serial.store(next, Relaxed);
         }
     }
 

@@ -6,6 +6,7 @@
 //! D3. No waker is called, cloned or dropped under the mutex of the list.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -22,8 +23,8 @@ pub(crate) struct Doorbell(Arc<Mutex<List>>);
 
 #[derive(Debug, Default)]
 struct List {
-    /// Those who wait for permits, by the serial of their place.
-    turns: HashMap<u64, (Turn, Waker)>,
+    /// Those who wait for permits. By the whole of their place: in a damaged file a serial may be there twice.
+    turns: HashMap<Turn, Waker>,
     /// Those who wait for the loss of a permit, by a number of their own.
     losses: HashMap<u64, (Grant, Waker)>,
     last_loss: u64,
@@ -41,7 +42,7 @@ impl Doorbell {
     pub(crate) fn list(&self, table: &Arc<Table>, turn: Turn, waker: &Waker) -> Result<(), Error> {
         let waker = waker.clone();
         let mut list = Self::lock(&self.0);
-        let old = list.turns.insert(turn.serial, (turn, waker));
+        let old = list.turns.insert(turn, waker);
         let start = self.start(&mut list, table);
         drop(list);
         drop(old);
@@ -50,7 +51,7 @@ impl Doorbell {
 
     /// Does not wake anybody for `turn` any more.
     pub(crate) fn forget(&self, turn: Turn) {
-        let old = Self::lock(&self.0).turns.remove(&turn.serial);
+        let old = Self::lock(&self.0).turns.remove(&turn);
         drop(old);
     }
 
@@ -104,10 +105,10 @@ impl Doorbell {
     }
 }
 
-/// Takes the wakers of those out of `listed` for whom it is time.
-fn take_out<T>(listed: &mut HashMap<u64, (T, Waker)>, is_time: impl Fn(&(T, Waker)) -> bool) -> Vec<Waker> {
-    let keys: Vec<u64> = listed.iter().filter(|(_, entry)| is_time(entry)).map(|(key, _)| *key).collect();
-    keys.iter().filter_map(|key| Some(listed.remove(key)?.1)).collect()
+/// Takes those out for whom it is time.
+fn take_out<K: Copy + Eq + Hash, V>(listed: &mut HashMap<K, V>, is_time: impl Fn(&K, &V) -> bool) -> Vec<V> {
+    let keys: Vec<K> = listed.iter().filter(|(key, entry)| is_time(key, entry)).map(|(key, _)| *key).collect();
+    keys.iter().filter_map(|key| listed.remove(key)).collect()
 }
 
 /// The thread.
@@ -122,10 +123,10 @@ fn serve(list: &Mutex<List>, table: &Arc<Table>) {
         if guard.is_stopped {
             return;
         }
-        let answered = |(turn, _): &(Turn, Waker)| table.state_of(*turn) != State::Active;
-        let over = |(grant, _): &(Grant, Waker)| !table.is_held(*grant);
+        let answered = |turn: &Turn, _: &Waker| table.state_of(*turn) != State::Active;
+        let over = |_: &u64, (grant, _): &(Grant, Waker)| !table.is_held(*grant);
         let mut wakers = take_out(&mut guard.turns, answered);
-        wakers.extend(take_out(&mut guard.losses, over));
+        wakers.extend(take_out(&mut guard.losses, over).into_iter().map(|(_, waker)| waker));
         let has_turns = !guard.turns.is_empty();
         drop(guard);
         for waker in wakers {

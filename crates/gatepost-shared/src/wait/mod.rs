@@ -284,7 +284,16 @@ fn explain(table: &Table, turn: Option<Turn>, answer: Answer) -> Error {
     match answer {
         Answer::Refused { asked, limit } => Error::ExceedsLimit { name: table.name().to_owned(), asked, limit },
         Answer::Revoked => Error::Revoked { id: PermitId(turn.map_or(0, |turn| turn.serial)) },
-        Answer::Granted(_) | Answer::Waiting(_) | Answer::Lost => table.lost(),
+        Answer::Granted(_) | Answer::Waiting(_) | Answer::Lost => unanswered(table),
+    }
+}
+
+/// The place in the queue is not there: we were taken for dead, or the file was damaged.
+fn unanswered(table: &Table) -> Error {
+    if table.is_session_alive(table.me()) {
+        table.poisoned("the place of this wait in the queue was another one's".to_owned())
+    } else {
+        table.lost()
     }
 }
 

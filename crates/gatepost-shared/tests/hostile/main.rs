@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod places;
 mod poisoned;
 mod refusals;
 mod words;
