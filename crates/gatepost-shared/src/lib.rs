@@ -25,6 +25,7 @@ mod session;
 mod snapshot;
 mod status;
 mod step;
+mod stuck;
 mod table;
 mod wait;
 

@@ -35,6 +35,13 @@
 //! would need a full fence in every section (each side would store, then load what the other one stores). A wake-up is lost only if its
 //! sender dies between leaving and waking, and then the watcher looks after the second that `events` has.
 //!
+//! # No way out, and one
+//!
+//! An owner that is stopped makes all others wait, and so does a word that was damaged and names a session that lives: nobody can
+//! tell from outside that this session is not in the section, and to follow one that is would be worse than to wait. It ends
+//! when that session does; or by `repair`, which takes the lock away when nothing has moved for some time (`stuck`). It is
+//! no matter for an operation to decide.
+//!
 //! # Cost
 //!
 //! Free: one CAS to take it and one to leave it. Held: a spin of some hundred cycles, then a system call.

@@ -9,13 +9,14 @@ use crate::error::Error;
 use crate::events::Events;
 use crate::file::{self, Access, Opened, Place, examine, reopen};
 
+use crate::map::Map;
 use crate::options::Options;
 use crate::permit::{Permit, Released};
 use crate::session::{Purpose, Session};
 use crate::snapshot;
 use crate::status::{PermitId, Status};
 use crate::wait::Acquire;
-use crate::{clock, liveness};
+use crate::{clock, liveness, stuck};
 
 /// What one without a name is called.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -312,16 +313,23 @@ pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
 ///
 /// Those of opening it, damage aside.
 pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
+    let place = Place::of(name, options)?;
+    let mut done = Vec::new();
+    if let Some(Opened { file, fixed }) = file::open_existing(&place, options, Access::Write)? {
+        let io = |source: rustix::io::Errno| Error::Io { what: "map", path: place.path.clone(), source: source.into() };
+        let map = Map::new(file.as_fd(), fixed.geometry, true).map_err(io)?;
+        // Before anything that needs the lock.
+        done.extend(stuck::break_lock(&map, file.as_fd(), &place.path)?);
+    }
     let session = Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair)?;
     let table = &session.table;
-    let done = table.section_regardless(table.take(), |section| {
-        let done = section.repair();
+    table.section_regardless(table.take(), |section| {
+        done.extend(section.repair());
         if !done.is_empty() {
             let why = format!("{} things were wrong", done.len());
             let kind = Some(crate::EventKind::Repaired);
             section.note(crate::table::Note { kind, why: &why, ..Default::default() });
         }
-        done
     })?;
     table.reap()?;
     Ok(done)

@@ -15,4 +15,4 @@ mod ofd;
 mod process;
 
 pub(crate) use ofd::{Descriptions, is_locked, lock_setup, try_lock};
-pub(crate) use process::{Judgement, judge, namespace, of, own};
+pub(crate) use process::{Judgement, is_stopped, judge, namespace, of, own};

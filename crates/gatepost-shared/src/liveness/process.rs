@@ -62,6 +62,13 @@ fn read_stat(pid: u32) -> Option<(u8, u64)> {
     Some((state, start))
 }
 
+/// Whether `process` has been stopped by a signal or by a debugger, as far as can be seen.
+pub(crate) fn is_stopped(process: Process) -> bool {
+    let ours = namespace();
+    let here = ours != 0 && process.namespace == ours;
+    here && matches!(read_stat(process.pid), Some((b'T' | b't', start)) if start == process.start)
+}
+
 /// Whether `process` lives.
 pub(crate) fn judge(process: Process) -> Judgement {
     let ours = namespace();

@@ -10,12 +10,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::grants::Grant;
 use super::{Note, Section, Table, Turn, add};
 use crate::error::Error;
 use crate::layout::{Claim, GrantRow, NONE, SessionWord, State};
 use crate::liveness::{Judgement, judge};
+use crate::lock::Taken;
 use crate::{EventKind, HolderState, Process, clock};
 
 /// What the dead hold, as it was seen.
@@ -88,12 +90,21 @@ impl Table {
     /// Takes back what the dead hold; how many grants that was. Without anybody dead: a system call for each session that
     /// holds or waits.
     pub(crate) fn reap(&self) -> Result<usize, Error> {
+        self.reap_if(|| Some(self.take()))
+    }
+
+    /// As [`reap`](Self::reap), and nothing if the lock cannot be had in time.
+    pub(crate) fn reap_within(&self, time: Duration) -> Result<usize, Error> {
+        self.reap_if(|| self.take_within(time))
+    }
+
+    fn reap_if(&self, take: impl FnOnce() -> Option<Taken>) -> Result<usize, Error> {
         let remains = self.remains();
         if remains.grants.is_empty() && remains.turns.is_empty() {
             return Ok(0);
         }
         self.check_process()?;
-        let taken = self.take();
+        let Some(taken) = take() else { return Ok(0) };
         self.section_after(taken, |section| Ok(section.bury(&remains)))
     }
 

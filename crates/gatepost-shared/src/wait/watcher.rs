@@ -30,6 +30,8 @@ const FIRST_PROBE: Duration = Duration::from_millis(50);
 const LAST_PROBE: Duration = Duration::from_secs(1);
 /// How often one that is not first in line looks whether it is.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long it waits for a lock. It is there for other semaphores, too, whose locks are free: see `stuck`.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// The token of the eventfd.
 const CONTROL: u64 = 0;
 
@@ -218,7 +220,9 @@ impl View {
         let table = Arc::clone(&self.table);
         if table.lock_owner().is_some_and(|owner| !table.is_session_alive(owner)) {
             // Whoever locks follows the dead owner. What goes wrong, whoever waits is told by its own next step.
-            let _ = table.section(|_| Ok(()));
+            if let Some(taken) = table.take_within(PATIENCE) {
+                let _ = table.section_after(taken, |_| Ok(()));
+            }
         }
         if !self.is_first_in_line() {
             self.pidfds.clear();
@@ -227,7 +231,7 @@ impl View {
             self.next = Instant::now() + LOOK;
             return;
         }
-        let _ = table.reap();
+        let _ = table.reap_within(PATIENCE);
         let all_seen = self.open_pidfds(epoll);
         self.next = Instant::now() + if all_seen { LAST_PROBE } else { self.backoff };
         self.backoff = (self.backoff * 2).min(LAST_PROBE);

@@ -6,6 +6,7 @@ mod common;
 mod places;
 mod poisoned;
 mod refusals;
+mod stuck;
 mod words;
 
 #[test]
