@@ -49,7 +49,7 @@
 //! `model::lock` explores all of this, with deaths between any two steps, and shows that it finds each of the bugs that L3 excludes.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::futex;
 use crate::layout::{Header, LockWord};
@@ -106,22 +106,37 @@ impl Table {
         if old.owner().is_none() && self.exchange_lock(old, old.owned_by(self.me())).is_ok() {
             return Taken::Clean { epoch: old.epoch() };
         }
-        self.take_slow(false)
+        self.wait_for_lock(false)
     }
 
     /// Waits for the lock, for the first time since the session got its byte: begins an epoch, and follows the dead predecessor
     /// that the word may name. L3.
     pub(crate) fn take_first(&self) -> Taken {
-        self.take_slow(true)
+        self.wait_for_lock(true)
+    }
+
+    /// Waits for the lock, for `time` at most. For whoever has more to do than that: see `stuck`.
+    pub(crate) fn take_within(&self, time: Duration) -> Option<Taken> {
+        self.take_slow(false, Some(Instant::now() + time))
+    }
+
+    #[cold]
+    fn wait_for_lock(&self, first: bool) -> Taken {
+        loop {
+            // Without a deadline it ends only with the lock.
+            if let Some(taken) = self.take_slow(first, None) {
+                return taken;
+            }
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slow(&self, first: bool) -> Taken {
+    fn take_slow(&self, first: bool, deadline: Option<Instant>) -> Option<Taken> {
         for _ in 0..if first { 0 } else { SPINS } {
             let old = self.lock_word();
             if old.owner().is_none() && self.exchange_lock(old, old.owned_by(self.me())).is_ok() {
-                return Taken::Clean { epoch: old.epoch() };
+                return Some(Taken::Clean { epoch: old.epoch() });
             }
             std::hint::spin_loop();
         }
@@ -131,15 +146,18 @@ impl Table {
             let ours = if first { old.next_epoch() } else { old }.owned_by(self.me()).contended();
             let Some(owner) = old.owner() else {
                 if self.exchange_lock(old, ours).is_ok() {
-                    return Taken::Clean { epoch: ours.epoch() };
+                    return Some(Taken::Clean { epoch: ours.epoch() });
                 }
                 continue;
             };
             if first && owner == self.me() {
                 if self.exchange_lock(old, ours).is_ok() {
-                    return Taken::Over { dead: owner, epoch: ours.epoch() };
+                    return Some(Taken::Over { dead: owner, epoch: ours.epoch() });
                 }
                 continue;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
             }
             if !old.is_contended() && self.exchange_lock(old, old.contended()).is_err() {
                 continue;
@@ -152,7 +170,7 @@ impl Table {
                 let ours = seen.next_epoch().owned_by(self.me()).contended();
                 if self.exchange_lock(seen, ours).is_ok() {
                     step::at("lock: followed the dead owner");
-                    return Taken::Over { dead: owner, epoch: ours.epoch() };
+                    return Some(Taken::Over { dead: owner, epoch: ours.epoch() });
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! session that knows nothing of it. From outside the two look alike, and everybody waits, since a living owner is never
 //! followed (`lock`, L3).
 //!
-//! - *Whoever has more to do than to wait for this lock* gives up after some time: [`Table::take_within`]. The watcher does, who is
+//! - *Whoever has more to do than to wait for this lock* gives up after some time: `Table::take_within`. The watcher does, who is
 //!   there for all semaphores of its process.
 //! - *`repair`* takes the lock away from an owner that lives, and only it does: [`break_lock`]. It waits for [`PATIENCE`] first, in
 //!   which neither the word nor `seq` may change; and it refuses while it can see that the owner is stopped, and says what to do
@@ -18,59 +18,20 @@
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::layout::LockWord;
-use crate::lock::Taken;
 use crate::map::Map;
-use crate::table::Table;
 use crate::{Process, futex, liveness};
 
 /// How long a living owner may do nothing before `repair` takes the lock from it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often one looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
-/// As in `lock`.
-const RECHECK: Duration = Duration::from_millis(2);
 /// A session that no file has room for.
 const NOBODY: u32 = 0xFFFE;
-
-impl Table {
-    /// Waits for the lock, for `time` at most.
-    pub(crate) fn take_within(&self, time: Duration) -> Option<Taken> {
-        let deadline = Instant::now() + time;
-        let word = &self.header().lock;
-        loop {
-            let old = LockWord(word.load(Relaxed));
-            // As one that has slept.
-            let ours = old.owned_by(self.me()).contended();
-            let Some(owner) = old.owner() else {
-                // ORDERING: Acquire: as in `lock`.
-                if word.compare_exchange(old.0, ours.0, Acquire, Relaxed).is_ok() {
-                    return Some(Taken::Clean);
-                }
-                continue;
-            };
-            if Instant::now() >= deadline {
-                return None;
-            }
-            let seen = old.contended();
-            if seen != old && word.compare_exchange(old.0, seen.0, Relaxed, Relaxed).is_err() {
-                continue;
-            }
-            futex::wait(futex::lower_half_of(word), seen.futex(), RECHECK);
-            if word.load(Relaxed) == seen.0 && !self.is_session_alive(owner) {
-                let ours = seen.next_epoch().owned_by(self.me()).contended();
-                // ORDERING: Acquire: as in `lock`. L2, L3.
-                if word.compare_exchange(seen.0, ours.0, Acquire, Relaxed).is_ok() {
-                    return Some(Taken::Over { dead: owner });
-                }
-            }
-        }
-    }
-}
 
 /// Owner and epoch, without what those set who wait.
 fn owner_of(word: LockWord) -> u64 {

@@ -108,6 +108,24 @@ impl Table {
         self.section_after(taken, |section| Ok(section.bury(&remains)))
     }
 
+    /// Whether a waiter of this session is first in line.
+    pub(crate) fn is_first_in_line(&self) -> bool {
+        let (session, generation) = self.session();
+        self.first_in_line() == Some((session, u32::from(generation as u16)))
+    }
+
+    fn first_in_line(&self) -> Option<(u32, u32)> {
+        let row = self.map().waiter(self.header().head.load(Relaxed))?;
+        Some(Claim(row.word.load(Relaxed)).owner())
+    }
+
+    /// Whether this session, one of whose waiters is in the queue, has to look after the dead: it is first in line, or the first
+    /// in line is dead, who would otherwise keep the rest waiting for ever.
+    pub(crate) fn is_in_charge(&self) -> bool {
+        let is_dead = |owner| !Census::new(self).is_alive(owner);
+        self.is_first_in_line() || self.first_in_line().is_some_and(is_dead)
+    }
+
     fn remains(&self) -> Remains {
         let mut census = Census::new(self);
         let mut remains = Remains::default();

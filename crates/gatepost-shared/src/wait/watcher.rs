@@ -3,7 +3,8 @@
 //! It sleeps in epoll on a pidfd of each process whose end would free permits, where the process can be seen, and so notices its
 //! death at once. Where it cannot (another PID namespace, a descriptor that others hold open), it asks the kernel for the
 //! session's lock, after 50 ms at first and then ever more seldom, up to once a second. Nobody polls who is not first in
-//! line, but to see, now and then, whether that has changed; and when nobody waits the thread sleeps.
+//! line, but to see, five times a second, whether that has changed, or whether the first one is dead; and when nobody waits the
+//! thread sleeps.
 //!
 //! W1. The thread of a process that was forked away is not there. So the watcher belongs to a mark, and a child makes its own.
 //! W2. What it does - reaping, following a dead owner of the lock - anybody may do at any time. It is only the one who thinks of it.
@@ -22,7 +23,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::Process;
 use crate::error::Error;
-use crate::layout::{Claim, NONE, State};
+use crate::layout::{Claim, State};
 use crate::liveness::{self, fork::Mark};
 use crate::table::{Table, kept_by};
 
@@ -205,16 +206,6 @@ impl View {
         }
     }
 
-    fn is_first_in_line(&self) -> bool {
-        let map = self.table.map();
-        let (session, generation) = self.table.session();
-        let head = map.header().head.load(Relaxed);
-        head != NONE
-            && map
-                .waiter(head)
-                .is_some_and(|row| Claim(row.word.load(Relaxed)).owner() == (session, u32::from(generation as u16)))
-    }
-
     /// W2.
     fn look(&mut self, epoll: &OwnedFd) {
         let table = Arc::clone(&self.table);
@@ -224,14 +215,16 @@ impl View {
                 let _ = table.section_after(taken, |_| Ok(()));
             }
         }
-        if !self.is_first_in_line() {
+        if table.is_in_charge() {
+            let _ = table.reap_within(PATIENCE);
+        }
+        if !table.is_first_in_line() {
             self.pidfds.clear();
             self.without.clear();
             self.backoff = FIRST_PROBE;
             self.next = Instant::now() + LOOK;
             return;
         }
-        let _ = table.reap_within(PATIENCE);
         let all_seen = self.open_pidfds(epoll);
         self.next = Instant::now() + if all_seen { LAST_PROBE } else { self.backoff };
         self.backoff = (self.backoff * 2).min(LAST_PROBE);
