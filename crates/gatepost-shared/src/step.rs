@@ -6,7 +6,28 @@
 #[inline(always)]
 pub(crate) fn at(_name: &'static str) {
     #[cfg(test)]
-    count::step(_name);
+    {
+        count::step(_name);
+        unwind::step();
+    }
+}
+
+/// Whether this thread plays a process that has died, and so must not do anything more.
+#[inline(always)]
+pub(crate) fn is_dead() -> bool {
+    #[cfg(test)]
+    return unwind::is_dead();
+    #[cfg(not(test))]
+    false
+}
+
+/// Whether a test wants this bug, to see whether it is found.
+#[inline(always)]
+pub(crate) fn has_bug(_bug: &'static str) -> bool {
+    #[cfg(test)]
+    return unwind::has_bug(_bug);
+    #[cfg(not(test))]
+    false
 }
 
 #[cfg(test)]
@@ -34,6 +55,79 @@ pub(crate) mod count {
             loop {
                 std::thread::park();
             }
+        }
+    }
+}
+
+/// Deaths that only one thread plays: the model of the tables ends an operation at a step by unwinding, with every clean-up left out.
+#[cfg(test)]
+pub(crate) mod unwind {
+    use std::cell::{Cell, RefCell};
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    struct Death;
+
+    thread_local! {
+        /// In a run: steps to go until the death, and steps gone.
+        static RUN: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+        static IS_DEAD: Cell<bool> = const { Cell::new(false) };
+        static BUG: Cell<&'static str> = const { Cell::new("") };
+        static WOKEN: RefCell<Vec<*const u32>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn step() {
+        if let Some((left, gone)) = RUN.get() {
+            RUN.set(Some((left.saturating_sub(1), gone + 1)));
+            if left == 0 {
+                IS_DEAD.set(true);
+                resume_unwind(Box::new(Death));
+            }
+        }
+    }
+
+    pub(super) fn is_dead() -> bool {
+        IS_DEAD.get()
+    }
+
+    pub(super) fn has_bug(bug: &str) -> bool {
+        BUG.get() == bug
+    }
+
+    /// Seeds a bug, for this thread.
+    pub(crate) fn seed(bug: &'static str) {
+        BUG.set(bug);
+    }
+
+    /// Whether this thread is in a run: nobody sleeps in one.
+    pub(crate) fn is_running() -> bool {
+        RUN.get().is_some()
+    }
+
+    pub(crate) fn woken(word: *const u32) {
+        if is_running() {
+            WOKEN.with_borrow_mut(|woken| woken.push(word));
+        }
+    }
+
+    /// What came of a run.
+    pub(crate) struct Run<R> {
+        /// Nothing: it died.
+        pub(crate) result: Option<R>,
+        pub(crate) steps: usize,
+        pub(crate) woken: Vec<*const u32>,
+    }
+
+    /// Does `op` and dies at step `die`, counted from 0, if it comes so far.
+    pub(crate) fn run<R>(die: usize, op: impl FnOnce() -> R) -> Run<R> {
+        RUN.set(Some((die, 0)));
+        let result = catch_unwind(AssertUnwindSafe(op));
+        let steps = RUN.take().map_or(0, |(_, gone)| gone);
+        IS_DEAD.set(false);
+        let woken = WOKEN.take();
+        match result {
+            Ok(result) => Run { result: Some(result), steps, woken },
+            Err(payload) if payload.is::<Death>() => Run { result: None, steps, woken },
+            Err(payload) => resume_unwind(payload),
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum State {
 }
 
 /// The word of a grant or of a waiter: `state:2 | permits:30 | session:16 | generation:16`, from the lowest bit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Claim(pub(crate) u64);
 
 impl Claim {

@@ -14,5 +14,7 @@ pub(crate) mod fork;
 mod ofd;
 mod process;
 
+#[cfg(test)]
+pub(crate) use ofd::unlock;
 pub(crate) use ofd::{Descriptions, is_locked, lock_setup, try_lock};
 pub(crate) use process::{Judgement, is_stopped, judge, namespace, of, own};

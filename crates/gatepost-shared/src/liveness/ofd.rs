@@ -49,6 +49,12 @@ pub(crate) fn try_lock(hold: BorrowedFd<'_>, index: u32) -> io::Result<bool> {
     }
 }
 
+/// Gives the byte of session `index` back, as the end of its process does.
+#[cfg(test)]
+pub(crate) fn unlock(hold: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    fcntl(hold, libc::F_OFD_SETLK, &mut flock(libc::F_UNLCK, SESSION_BYTE + i64::from(index), 1))
+}
+
 /// Whether another description has one of the bytes of `count` sessions from `index` on.
 pub(crate) fn is_locked(probe: BorrowedFd<'_>, index: u32, count: u32) -> io::Result<bool> {
     let mut lock = flock(libc::F_WRLCK, SESSION_BYTE + i64::from(index), i64::from(count));

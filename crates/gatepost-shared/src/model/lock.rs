@@ -171,7 +171,7 @@ impl Lock {
             word.owner() == Some(session) && (word.epoch() == me.epoch || self.bug == Bug::LeavesAnyEpoch)
         };
         let begins = me.first && self.bug != Bug::EpochOfFollowersOnly;
-        let mut go = |state: &mut State, at: At| state.processes[p].at = at;
+        let go = |state: &mut State, at: At| state.processes[p].at = at;
         match me.at {
             At::Nobody => return Ok(()),
             At::Byte => {

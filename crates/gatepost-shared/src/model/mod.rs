@@ -4,6 +4,7 @@
 //! runs the critical sections as they are shipped, on a small file, and ends each of them at each of its steps.
 
 mod lock;
+mod table;
 
 use std::collections::HashMap;
 use std::fmt::Debug;

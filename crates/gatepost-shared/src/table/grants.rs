@@ -22,7 +22,7 @@ pub(super) struct Making<'a> {
 }
 
 /// A grant as its owner knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Grant {
     /// Its row.
     pub(crate) index: u32,
@@ -55,6 +55,10 @@ impl Section<'_> {
         let row = self.table.map().grant(index).ok_or(Damage::Cache)?;
         if row.word.load(Relaxed) != Claim::FREE.0 {
             return Err(Damage::Cache.into());
+        }
+        if step::has_bug("the word before the slots") {
+            let word = Claim::new(State::Active, making.permits, making.owner);
+            row.word.store(word.0, Relaxed);
         }
         self.take_slots(index, row, making.permits, making.limit)?;
         row.serial.store(making.serial, Relaxed);

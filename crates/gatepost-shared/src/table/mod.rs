@@ -58,6 +58,8 @@ pub(crate) use events::{Note, read as read_event};
 pub(crate) use grants::Grant;
 use queue::Label;
 pub(crate) use queue::{Answer, Turn, Why};
+#[cfg(test)]
+pub(crate) use reap::Remains;
 pub(crate) use reap::{afterlife, kept_by};
 
 use std::os::fd::AsFd;
@@ -485,6 +487,9 @@ impl<'a> Section<'a> {
 
 impl Drop for Section<'_> {
     fn drop(&mut self) {
+        if step::is_dead() {
+            return;
+        }
         self.finish();
     }
 }
