@@ -220,7 +220,7 @@ impl Tables {
                 }
                 Op::Finish => self.in_section(table, |section| Ok(section.answer(turn(), now))).map(Doing::after),
                 Op::GiveUp => {
-                    let answer = self.in_section(table, |section| section.give_up(turn(), Why::TimedOut, now));
+                    let answer = self.in_section(table, |section| Ok(section.give_up(turn(), Why::TimedOut, now)));
                     answer.map(|answer| match answer {
                         Answer::Waiting(_) => Doing::Nothing,
                         answer => Doing::after(answer),
