@@ -315,6 +315,7 @@ pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
 pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
     let place = Place::of(name, options)?;
     let mut done = Vec::new();
+    done.extend(file::mend_header(&place, options)?);
     if let Some(Opened { file, fixed }) = file::open_existing(&place, options, Access::Write)? {
         let io = |source: rustix::io::Errno| Error::Io { what: "map", path: place.path.clone(), source: source.into() };
         let map = Map::new(file.as_fd(), fixed.geometry, true).map_err(io)?;
@@ -323,12 +324,15 @@ pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
     }
     let session = Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair)?;
     let table = &session.table;
+    if session.has_mended_boot_id {
+        done.push("it said that it was used before the machine started, and processes have it open".to_owned());
+    }
     table.section_regardless(table.take(), |section| {
         done.extend(section.repair());
         if !done.is_empty() {
-            let why = format!("{} things were wrong", done.len());
+            let why = if done.len() == 1 { "1 thing was wrong" } else { &format!("{} things were wrong", done.len()) };
             let kind = Some(crate::EventKind::Repaired);
-            section.note(crate::table::Note { kind, why: &why, ..Default::default() });
+            section.note(crate::table::Note { kind, why, ..Default::default() });
         }
     })?;
     table.reap()?;

@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) table: Arc<Table>,
     /// Wakes the tasks of this session.
     pub(crate) doorbell: Doorbell,
+    /// The file said that it is of another boot, while processes of this one had it open.
+    pub(crate) has_mended_boot_id: bool,
 }
 
 /// Whether what the file says is asked for first.
@@ -76,22 +78,27 @@ impl Session {
         let is_new_boot = boot_id_of(&map) != boot_id;
         let sessions = fixed.geometry.sessions;
         let somebody = liveness::is_locked(descriptions.probe.as_fd(), 0, sessions).map_err(io("ask for locks of"))?;
-        if is_new_boot && somebody {
+        let is_damaged = is_new_boot && somebody && purpose == Purpose::Repair;
+        if is_new_boot && somebody && !is_damaged {
             return Err(Error::Refused {
                 path: path.to_owned(),
                 what: "processes of another kernel use it".to_owned(),
-                remedy: "one file serves one machine: use a folder that is not shared with a virtual machine",
+                remedy: "one file serves one machine: use a folder that is not shared with a virtual machine; or, if it is not, \
+                         the file is damaged: repair it (`gatepost repair`)",
             });
         }
         let me = take_byte(descriptions.hold.as_fd(), sessions).map_err(io("lock"))?;
         let me = me.ok_or_else(|| Error::SessionsFull { name: name.to_owned(), max: sessions })?;
         let mut table = Table::new(map, descriptions, me, name.to_owned(), path.to_owned());
-        if is_new_boot {
+        if is_damaged {
+            // Those who use it are of this boot, whatever it says.
+            store_boot_id(&table, boot_id);
+        } else if is_new_boot {
             restart(&table, boot_id, purpose)?;
         }
         sign(&mut table, options, purpose)?;
         drop(setup);
-        let session = Self { table: Arc::new(table), doorbell: Doorbell::default() };
+        let session = Self { table: Arc::new(table), doorbell: Doorbell::default(), has_mended_boot_id: is_damaged };
         if purpose == Purpose::Use {
             session.check_limit(options)?;
             session.table.reap()?;
@@ -202,11 +209,15 @@ fn restart(table: &Table, boot_id: u128, purpose: Purpose) -> Result<(), Error> 
         Purpose::Repair => table.section_regardless(table.take(), |section| drop(prepare(section)))?,
     }
     step::at("restart: prepared");
+    store_boot_id(table, boot_id);
+    Ok(())
+}
+
+fn store_boot_id(table: &Table, boot_id: u128) {
     for (k, half) in [boot_id as u64, (boot_id >> 64) as u64].into_iter().enumerate() {
-        header.fixed[BOOT_ID_AT + k].store(half, Relaxed);
+        table.header().fixed[BOOT_ID_AT + k].store(half, Relaxed);
         step::at("restart: half of the boot id");
     }
-    Ok(())
 }
 
 /// Follows the dead session that had this number, and takes a generation of our own, before anything else.

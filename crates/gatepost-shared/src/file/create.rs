@@ -163,26 +163,33 @@ pub(crate) fn create_anonymous(options: &Options, limit: u32) -> Result<OwnedFd,
 
 /// Opens the file of `place`; nothing if there is none. F3, but for the number of its names: see [`super`], F4.
 pub(crate) fn open_existing(place: &Place, options: &Options, access: Access) -> Result<Option<Opened>, Error> {
+    let Some(file) = open_file(place, access)? else { return Ok(None) };
+    let fixed = examine(file.as_fd(), &place.path, options, access)?;
+    Ok(Some(Opened { file, fixed }))
+}
+
+/// Opens whatever has the name.
+pub(super) fn open_file(place: &Place, access: Access) -> Result<Option<Registered>, Error> {
     place.prepare_directory(false)?;
     let path = &place.path;
     let rights = if access == Access::Write { OFlags::RDWR } else { OFlags::RDONLY };
     // NONBLOCK: to open a fifo must not wait for its other side.
     let flags = rights | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = Registered::open(|| openat(CWD, path, flags, Mode::empty()).map_err(Refusal::Errno));
-    let file = match opened {
-        Ok(file) => file,
-        Err(Refusal::Errno(Errno::NOENT)) => return Ok(None),
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(Refusal::Errno(Errno::NOENT)) => Ok(None),
         Err(Refusal::Errno(Errno::LOOP)) => {
-            return Err(refused(path, "it is a symbolic link", "remove it, or name the file that it points to"));
+            Err(refused(path, "it is a symbolic link", "remove it, or name the file that it points to"))
         }
-        Err(Refusal::Errno(Errno::ISDIR)) => {
-            return Err(refused(path, "it is a folder", "choose another name"));
+        Err(Refusal::Errno(Errno::ISDIR)) => Err(refused(path, "it is a folder", "choose another name")),
+        // A socket, or a device without a driver.
+        Err(Refusal::Errno(Errno::NXIO | Errno::NODEV)) => {
+            Err(refused(path, "it is no regular file", "choose another name"))
         }
-        Err(Refusal::Errno(errno)) => return Err(io_error("open", path)(errno)),
-        Err(Refusal::Io(source)) => return Err(Error::Io { what: "open", path: path.clone(), source }),
-    };
-    let fixed = examine(file.as_fd(), path, options, access)?;
-    Ok(Some(Opened { file, fixed }))
+        Err(Refusal::Errno(errno)) => Err(io_error("open", path)(errno)),
+        Err(Refusal::Io(source)) => Err(Error::Io { what: "open", path: path.clone(), source }),
+    }
 }
 
 /// Opens once more what `file` is, as a description of its own.
@@ -216,8 +223,8 @@ fn refused(path: &Path, what: impl Into<String>, remedy: &'static str) -> Error 
     Error::Refused { path: path.to_owned(), what: what.into(), remedy }
 }
 
-/// Looks whether a file may be used: F3. Its header, once it may.
-pub(crate) fn examine(file: BorrowedFd<'_>, path: &Path, options: &Options, access: Access) -> Result<Fixed, Error> {
+/// Looks whether a file may be trusted, whatever is in it: F3. Its size.
+pub(super) fn trust(file: BorrowedFd<'_>, path: &Path, options: &Options, access: Access) -> Result<u64, Error> {
     let stat = fstat(file).map_err(io_error("look at", path))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(refused(path, "it is no regular file", "choose another name"));
@@ -237,6 +244,12 @@ pub(crate) fn examine(file: BorrowedFd<'_>, path: &Path, options: &Options, acce
         return Err(refused(path, what, "if that is meant, say so (--group), or take the right away (chmod g-w)"));
     }
     filesystem::check(file, path, options.unsafe_network_file_system)?;
+    Ok(stat.st_size as u64)
+}
+
+/// Looks whether a file may be used: F3. Its header, once it may.
+pub(crate) fn examine(file: BorrowedFd<'_>, path: &Path, options: &Options, access: Access) -> Result<Fixed, Error> {
+    let size = trust(file, path, options, access)?;
     let mut bytes = [0; FIXED_SIZE];
     let format = |(what, remedy)| Error::Format { path: path.to_owned(), what, remedy };
     let read = rustix::io::pread(file, &mut bytes[..], 0).map_err(io_error("read", path))?;
@@ -245,8 +258,8 @@ pub(crate) fn examine(file: BorrowedFd<'_>, path: &Path, options: &Options, acce
         return Err(format((what, "if nothing uses it, remove it (rm), and the next use creates it anew")));
     }
     let fixed = Fixed::decode(&bytes).map_err(format)?;
-    if stat.st_size as u64 != fixed.geometry.size() as u64 {
-        let what = format!("it has {} bytes and its header says {}", stat.st_size, fixed.geometry.size());
+    if size != fixed.geometry.size() as u64 {
+        let what = format!("it has {size} bytes and its header says {}", fixed.geometry.size());
         return Err(format((what, "if nothing uses it, remove it (rm), and the next use creates it anew")));
     }
     if access == Access::Write && fixed.ro_compat != 0 {

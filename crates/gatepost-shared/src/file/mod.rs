@@ -12,10 +12,12 @@
 mod create;
 mod directory;
 mod filesystem;
+mod mend;
 
 pub(crate) use create::{Access, create, create_anonymous, examine, open_existing, reopen};
 pub use directory::default_directory;
 pub(crate) use directory::{Place, list_in};
+pub(crate) use mend::mend_header;
 
 use crate::layout::Fixed;
 use crate::liveness::fork::Registered;

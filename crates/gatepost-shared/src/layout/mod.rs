@@ -156,10 +156,28 @@ impl Fixed {
         bytes
     }
 
+    /// Whether what never changes is as it was written.
+    pub(crate) fn has_right_checksum(bytes: &[u8; FIXED_SIZE]) -> bool {
+        checksum(bytes).to_le_bytes() == bytes[0x5C..0x60]
+    }
+
+    /// A whole header of another major version.
+    #[cfg(test)]
+    pub(crate) fn with_major(major: u16) -> [u8; FIXED_SIZE] {
+        let geometry = Geometry::with_slots(true);
+        let fixed = Self { minor: 0, ro_compat: 0, file_id: 1, boot_id: 2, created: 3, geometry };
+        let mut bytes = fixed.encode();
+        bytes[0x08..0x0A].copy_from_slice(&major.to_le_bytes());
+        let sum = checksum(&bytes);
+        bytes[0x5C..0x60].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
     /// From the first bytes of a file, or what is wrong with them, and what to do.
     pub(crate) fn decode(bytes: &[u8; FIXED_SIZE]) -> Result<Self, (String, &'static str)> {
         const OTHER: &str = "it is another program's file: choose another name or folder";
-        const DAMAGED: &str = "if nothing uses it, remove it (rm), and the next use creates it anew";
+        const DAMAGED: &str =
+            "repair it (`gatepost repair`), or, if nothing uses it, remove it (rm), and the next use creates it anew";
         let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|k| bytes[at + k]));
         let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|k| bytes[at + k]));
         let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|k| bytes[at + k]));
@@ -173,7 +191,7 @@ impl Fixed {
                 "use the version of gatepost that made it, or, if nothing uses it, remove it (rm)",
             ));
         }
-        if checksum(bytes) != u32_at(0x5C) {
+        if !Self::has_right_checksum(bytes) {
             return Err(("the checksum of its header is wrong".to_owned(), DAMAGED));
         }
         let incompat = u32_at(0x0C);

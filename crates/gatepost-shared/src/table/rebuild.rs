@@ -221,6 +221,12 @@ impl Section<'_> {
                 done.push(format!("waiter {index} was impossible ({:#018x}) and is free now", word.0));
             }
         }
+        let held = || map.grants().map(|(_, row)| Claim(row.word.load(Relaxed))).filter(|word| word.is(State::Active));
+        let (count, permits) = held().fold((0, 0), |(count, sum), word| (count + 1, sum + u64::from(word.permits())));
+        let (counted, used) = (header.held.load(Relaxed), header.used.load(Relaxed));
+        if counted != count || u64::from(used) != permits {
+            done.push(format!("{used} permits in {counted} grants were counted, and {permits} in {count} are held"));
+        }
         // From here on it may serve. If we die, whoever follows finds it damaged again, or sound.
         header.poison.store(0, Relaxed);
         // Each turn frees a grant, so there are not more turns than grants.

@@ -6,6 +6,7 @@ mod common;
 mod places;
 mod poisoned;
 mod refusals;
+mod repair;
 mod stuck;
 mod words;
 
