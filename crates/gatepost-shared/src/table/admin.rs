@@ -15,6 +15,7 @@ impl Section<'_> {
         step::at("resize: stored");
         let why = format!("the limit was {}", old.limit());
         self.note(Note { kind: Some(EventKind::Resized), permits: limit, why: &why, ..Note::default() });
+        self.send_away(limit);
         self.serve(clock::boot_ns());
     }
 

@@ -205,6 +205,34 @@ impl Section<'_> {
         }
     }
 
+    /// Sends away all who ask for more than `limit`, wherever in the queue they are; unless it is 0, which admits nobody and sends
+    /// nobody away. Whoever finds this half done sends them away when their turn comes.
+    pub(super) fn send_away(&mut self, limit: u32) {
+        let map = self.table.map();
+        let mut at = self.header().head.load(Relaxed);
+        for _ in 0..map.geometry().waiters {
+            let Some(row) = map.waiter(at).filter(|_| limit > 0) else { return };
+            let next = row.next.load(Relaxed);
+            let word = Claim(row.word.load(Relaxed));
+            if word.is(State::Active) && word.permits() > limit {
+                self.refuse(at, row, word);
+            }
+            at = next;
+        }
+    }
+
+    /// Sends a waiter away that asks for more than the limit.
+    fn refuse(&mut self, index: u32, row: &WaiterRow, word: Claim) {
+        self.answer_waiter(index, row, word.in_state(State::Refused));
+        self.note(Note {
+            kind: Some(EventKind::Refused),
+            serial: Some(row.serial.load(Relaxed)),
+            permits: word.permits(),
+            to: self.table.process_of(word.session()),
+            why: "it asks for more than the limit is now",
+        });
+    }
+
     /// Serves the queue from its head while it fits; refuses who asks for more than the limit.
     pub(super) fn pump(&mut self, now: u64) -> Result<(), Damage> {
         let map = self.table.map();
@@ -230,11 +258,7 @@ impl Section<'_> {
             let next = row.next.load(Relaxed);
             let permits = word.permits();
             if permits > limit {
-                self.answer_waiter(at, row, word.in_state(State::Refused));
-                let why = "it asks for more than the limit, which was lowered";
-                let (kind, serial) = (Some(EventKind::Refused), Some(row.serial.load(Relaxed)));
-                let to = self.table.process_of(word.session());
-                self.note(Note { kind, serial, permits, to, why });
+                self.refuse(at, row, word);
             } else if self.fits(permits, limit) {
                 let making = Making {
                     permits,

@@ -5,6 +5,7 @@ mod common;
 
 mod acquire;
 mod anonymous;
+mod resize;
 
 #[test]
 fn as_child() {
