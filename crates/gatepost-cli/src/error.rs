@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Why Gatepost gives up: exit status 125.
+/// Why Gatepost gives up; [`Error::status`] is the exit status.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Nothing stands where the command should be.
@@ -155,6 +155,68 @@ pub(crate) enum Error {
         /// The name given.
         name: String,
     },
+    /// A semaphore of the machine says no.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Shared(#[from] gatepost_shared::Error),
+    /// Several semaphores and a limit that does not say whose it is.
+    #[cfg(target_os = "linux")]
+    #[error("--limit {limit} could be that of each of the semaphores; say whose it is: --limit NAME={limit}")]
+    LimitOfWhich {
+        /// The limit.
+        limit: String,
+    },
+    /// A limit of a semaphore that is not used.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "--limit {name}={limit} is for a semaphore that is not used here; add --sem {name:?}, or leave the limit out"
+    )]
+    LimitOfNone {
+        /// The name.
+        name: String,
+        /// The limit.
+        limit: String,
+    },
+    /// Two limits for one semaphore.
+    #[cfg(target_os = "linux")]
+    #[error("the semaphore {name:?} is given two limits; leave one of them out")]
+    LimitTwice {
+        /// The name.
+        name: String,
+    },
+    /// The number of permits is said in two ways, or for several.
+    #[cfg(target_os = "linux")]
+    #[error("--permits {permits} goes with one --sem NAME that has no number; otherwise write --sem NAME={permits}")]
+    PermitsTwice {
+        /// The number.
+        permits: u32,
+    },
+    /// A semaphore is named twice.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the semaphore {name:?} is named twice, and would wait for itself; name it once, with the sum of its permits"
+    )]
+    SemaphoreTwice {
+        /// The name.
+        name: String,
+    },
+}
+
+impl Error {
+    /// The exit status; the table is in `exit`.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Shared(error) => crate::machine::status::of(error),
+            #[cfg(target_os = "linux")]
+            Self::LimitOfWhich { .. }
+            | Self::LimitOfNone { .. }
+            | Self::LimitTwice { .. }
+            | Self::PermitsTwice { .. }
+            | Self::SemaphoreTwice { .. } => crate::exit::USAGE,
+            _ => crate::exit::OWN_FAILURE,
+        }
+    }
 }
 
 /// An item in a message: its number, and as much of its text as helps to find it.

@@ -11,6 +11,18 @@
 //! | 127     | the command was not found
 //! | 128 + n | ended by signal n: 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP; 141: output closed
 //!
+//! Commands that deal with a semaphore of the machine (`run`, `acquire`, `status` and so on) have these besides; `run` has the
+//! command's own status otherwise, and those from 124 on mean the same as above, for its one command:
+//!
+//! | status  | meaning
+//! |---------|----------------------------------------------------------------------
+//! | 64      | usage: an option that cannot be, a limit that differs, no such semaphore
+//! | 69      | the semaphore cannot be used: damaged, full, of another version, on a network file system
+//! | 75      | busy, and `--no-wait` was given (EX_TEMPFAIL)
+//! | 77      | no permission to use it
+//! | 120     | the permit was lost or revoked, and the command was ended for it
+//! | 124     | waited in vain for as long as `--timeout` allows
+//!
 //! A count says more than a kind, so 124, 126 and 127 stand for a run only when *all* its failures are of that one
 //! kind: a script can rely on 3 being three failed jobs, whatever the reasons of the three were.
 
@@ -23,6 +35,16 @@ pub(crate) const SUCCESS: u8 = 0;
 pub(crate) const UNCOUNTED: u8 = 101;
 /// The greatest number of failed jobs that is told by number.
 pub(crate) const MOST_COUNTED: u64 = 100;
+/// The command line, or what it asks of a semaphore, cannot be (EX_USAGE).
+pub(crate) const USAGE: u8 = 64;
+/// The semaphore cannot be used (EX_UNAVAILABLE).
+pub(crate) const UNAVAILABLE: u8 = 69;
+/// The permits are not to be had now, and the caller does not wait (EX_TEMPFAIL).
+pub(crate) const BUSY: u8 = 75;
+/// The user may not use the semaphore (EX_NOPERM).
+pub(crate) const NO_PERMISSION: u8 = 77;
+/// The permit was taken back while the command ran.
+pub(crate) const LOST: u8 = 120;
 /// A job was ended by its time-out, as `timeout` has it.
 pub(crate) const TIMED_OUT: u8 = 124;
 /// Gatepost itself failed, as `timeout` and `env` have it.

@@ -6,6 +6,7 @@
 //! | `values`     | the values of its options, parsed
 //! | `help`       | the long sections of `--help` and of the man page
 //! | `generate`   | `gatepost completions` and `gatepost man`, from the same parser
+//! | `machine`    | what all commands of the machine's scope share (Linux)
 //! | `each`       | `gatepost each`: bounded, weighted parallel jobs
 //! | `error`      | every reason why a run cannot go on, with what to do
 //! | `exit`       | the exit status as one table
@@ -21,12 +22,14 @@ mod error;
 mod exit;
 mod generate;
 mod help;
+#[cfg(target_os = "linux")]
+mod machine;
 mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
     // A panic would exit with 101, which means more than 100 failed jobs.
@@ -36,12 +39,13 @@ fn main() -> ExitCode {
 
 /// Runs the program with `arguments`, its own name first, and returns its exit status.
 fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
-    let cli = match cli::Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.collect();
+    let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(answer) => {
             // A reader of `--help` that went away is no failure of ours.
             let _ = answer.print();
-            return if answer.use_stderr() { exit::OWN_FAILURE } else { exit::SUCCESS };
+            return if answer.use_stderr() { usage_status(arguments.get(1)) } else { exit::SUCCESS };
         }
     };
     let result = match cli.command {
@@ -51,6 +55,17 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     result.unwrap_or_else(|error| {
         eprintln!("gatepost: {error}");
-        exit::OWN_FAILURE
+        error.status()
     })
+}
+
+/// The status of a mistake in the arguments of `command`.
+///
+/// The commands that deal with one command or one semaphore leave 125 to failures of ours, as `sysexits` has it. `each`
+/// and its companions have 125 for both.
+fn usage_status(command: Option<&OsString>) -> u8 {
+    let is_known = command.is_some_and(|name| cli::Cli::command().find_subcommand(name).is_some());
+    let has_one_status =
+        command.is_none_or(|name| ["each", "completions", "man", "help"].iter().any(|one| name == one));
+    if is_known && !has_one_status { exit::USAGE } else { exit::OWN_FAILURE }
 }

@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         let listen = move || listener.listen(run.gate, |line| run.output.mention(line));
         thread::Builder::new().stack_size(STACK).spawn_scoped(scope, listen).map_err(set_up)?;
         thread::scope(|scope| dispatch(run, items, scope));
-        Ok(())
+        Ok::<_, Error>(())
     })?;
 
     let (reason, counts) = (gate.reason(), run.tally.counts());
