@@ -42,6 +42,15 @@ pub(crate) enum Subcommand {
         override_usage = "gatepost each [OPTIONS] -- CMD [ARG]...\n       gatepost each [OPTIONS] -- CMD [ARG]... ::: ITEM..."
     )]
     Each(Box<EachArgs>),
+    /// Run a command under permits of a semaphore that the whole machine shares
+    #[cfg(target_os = "linux")]
+    #[command(long_about = help::RUN_ABOUT, after_long_help = help::RUN_AFTER, after_help = help::RUN_AFTER_SHORT)]
+    #[command(override_usage = "gatepost run --sem NAME[=N]... [OPTIONS] -- CMD [ARG]...")]
+    Run(Box<crate::run::args::RunArgs>),
+    /// What is done to a semaphore of the machine.
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    Machine(crate::acts::Command),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  gatepost completions bash > ~/.local/share/bash-completion/completions/gatepost"

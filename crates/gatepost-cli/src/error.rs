@@ -200,6 +200,113 @@ pub(crate) enum Error {
         /// The name.
         name: String,
     },
+    /// `--gpu` does not say whose slots it means, or means none that are taken.
+    #[cfg(target_os = "linux")]
+    #[error("--gpu must say whose slots are the GPUs, of the semaphores that are taken: --gpu={name} --sem {name}")]
+    GpuOfWhich {
+        /// The name.
+        name: String,
+    },
+    /// `--gpu` of a semaphore that was had already.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "--gpu={name} takes no slots under --reenter: they are those of the run around; leave --gpu out, and \
+             CUDA_VISIBLE_DEVICES stands as that run has set it"
+    )]
+    GpuReentered {
+        /// The name.
+        name: String,
+    },
+    /// Slots are asked for and there are none.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the permits of the semaphore {name:?} have no slots, since its limit was above 1024 when it was created; \
+             use one with a smaller limit, or leave --slots and --gpu out"
+    )]
+    NoSlots {
+        /// The name.
+        name: String,
+    },
+    /// A run around this one holds the same semaphore.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "a run around this one holds permits of the semaphore {name:?} already, so this one might wait for itself; \
+             use those (--reenter), or another semaphore for the inner command"
+    )]
+    Nested {
+        /// The name.
+        name: String,
+    },
+    /// `--reenter` for more than there is.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the run around this one holds {there} permits of the semaphore {name:?} and --reenter asks for {asked}; take \
+             {asked} with the outer run, or ask for at most {there}"
+    )]
+    ReenterMore {
+        /// The name.
+        name: String,
+        /// The number asked for.
+        asked: u32,
+        /// The number held.
+        there: u32,
+    },
+    /// The report cannot be written.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "cannot write the report {path:?}: {source}; give --report a file in a writable directory, or the number of a \
+             descriptor that is open for writing"
+    )]
+    Report {
+        /// The file or number that was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The command could not be started.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    NotStarted(crate::each::spawn::StartError),
+    /// Waiting for a semaphore to fall idle took too long.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the semaphore {name:?} is still in use: {used} permits held, {waiting} waiting; wait longer, or see who it is \
+             (`gatepost status {name}`)"
+    )]
+    NotIdle {
+        /// The name.
+        name: String,
+        /// Permits in use.
+        used: u32,
+        /// How many wait.
+        waiting: usize,
+    },
+    /// A process that cannot be killed from here.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "{permit} is revoked, but its process {pid} cannot be killed from here: it is another user's, or in another \
+             PID namespace; kill it there"
+    )]
+    OutOfReach {
+        /// The permit.
+        permit: String,
+        /// The process, in its own namespace.
+        pid: u32,
+    },
+    /// A permit that was taken away before it could be used.
+    #[cfg(target_os = "linux")]
+    #[error("the permit {permit} was revoked before it could be used; ask again if you may")]
+    Gone {
+        /// The permit.
+        permit: String,
+    },
+    /// Watching the command failed.
+    #[cfg(target_os = "linux")]
+    #[error("lost sight of the command: {source}; it was killed")]
+    LostSight {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl Error {
@@ -213,7 +320,20 @@ impl Error {
             | Self::LimitOfNone { .. }
             | Self::LimitTwice { .. }
             | Self::PermitsTwice { .. }
-            | Self::SemaphoreTwice { .. } => crate::exit::USAGE,
+            | Self::SemaphoreTwice { .. }
+            | Self::GpuOfWhich { .. }
+            | Self::GpuReentered { .. }
+            | Self::NoSlots { .. }
+            | Self::Nested { .. }
+            | Self::ReenterMore { .. } => crate::exit::USAGE,
+            #[cfg(target_os = "linux")]
+            Self::NotIdle { .. } => crate::exit::TIMED_OUT,
+            #[cfg(target_os = "linux")]
+            Self::OutOfReach { .. } => crate::exit::NO_PERMISSION,
+            #[cfg(target_os = "linux")]
+            Self::Gone { .. } => crate::exit::LOST,
+            #[cfg(target_os = "linux")]
+            Self::NotStarted(error) => error.kind.status(),
             _ => crate::exit::OWN_FAILURE,
         }
     }

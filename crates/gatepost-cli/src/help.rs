@@ -1,4 +1,4 @@
-//! The long sections of `gatepost each --help`, which are also those of the manual page.
+//! The long sections of `gatepost each --help` and its like, which are also those of the manual pages.
 
 /// What the command does, ahead of the options.
 pub(crate) const ABOUT: &str = "\
@@ -103,20 +103,129 @@ Examples:
   What would be run:
     seq 3 | gatepost each --dry-run -- echo job {#} of {}";
 
+/// What `run` does, ahead of the options.
+#[cfg(target_os = "linux")]
+pub(crate) const RUN_ABOUT: &str = "\
+Run CMD when permits of a semaphore are free, and give them back when it ends.
+
+Every process of the machine that names the same semaphore shares its limit, in the order in which they came. There is no \
+daemon: the semaphore is a file in memory, and the kernel says who lives. The first who gives a --limit creates it. \
+Whichever process is killed, at whichever moment, nothing is lost: permits are free when their command is gone, and not \
+before, even if this program was killed and the command was not.";
+
+/// Where to find more.
+#[cfg(target_os = "linux")]
+pub(crate) const RUN_AFTER_SHORT: &str = "\
+Example:
+  gatepost run --sem build --limit 2 -- cargo build
+
+`gatepost run --help` says more: exit status, environment, signals, examples.";
+
+/// Everything about `run` that has no option to be said at.
+#[cfg(target_os = "linux")]
+pub(crate) const RUN_AFTER: &str = "\
+Waiting:
+  On a terminal, a line on standard error says why:
+    build: 2nd in line, 8/8 used; oldest: cargo test (pid 4121, ~/a, 4m12s)
+  Elsewhere it is written after 5 seconds, and then once a minute.
+  Ctrl-C leaves the queue at once. Ctrl-Z stops the wait, and it keeps its
+  place, so those behind it wait too.
+
+Exit status:
+  The command's own; 128 + n if signal n ended it; and
+  64        usage: an option that cannot be, another limit than there is,
+            no such semaphore, a run inside a run of the same one
+  69        the semaphore cannot be used: damaged, full, of another version
+  75        the permits are not free, and --no-wait was given
+  77        no permission to use the semaphore
+  120       a permit was lost or revoked, and CMD was ended for it
+  124       the permits were not free within --timeout
+  125       Gatepost itself failed
+  126       CMD was found but cannot be run
+  127       CMD was not found
+  -E N takes the place of 75 and 124. --report tells them from a CMD that
+  happens to exit with the same.
+
+Environment:
+  GATEPOST_DIR           where semaphores are, unless --dir says so
+  CMD finds, with one word for each semaphore:
+  GATEPOST_SEM           their names
+  GATEPOST_PERMIT        the permits, as `gatepost revoke` takes them:
+                         build:57
+  GATEPOST_SLOTS         the numbers of the permits, from 0 to the limit
+                         less 1, that nobody else has: 0,3
+  GATEPOST_FENCE         for each slot, how often it was given out: a
+                         resource that keeps the highest it saw can refuse
+                         a holder that is late
+  GATEPOST_DEADLINE      is taken out: permits of one machine end with
+                         their holder and at no certain time
+  GATEPOST_HELD          what this run and those around it hold, by which
+                         a run inside is noticed
+  CUDA_VISIBLE_DEVICES   with --gpu: the slots
+
+Signals:
+  CMD has a process group of its own. INT, TERM, HUP, QUIT, USR1, USR2,
+  WINCH, CONT and TSTP are passed on to that group, unless they were
+  ignored when we were started (nohup).
+  If standard input, output and error are the terminal, CMD has its
+  foreground from the start, as in a shell; otherwise from when it asks for
+  it. When it is stopped (Ctrl-Z), so are we, and `fg` continues both.
+  When Ctrl-C has ended CMD, we end by the same signal, so that a script
+  around us ends, too.
+
+Loss:
+  When a permit is revoked, the group of CMD gets SIGTERM, and SIGKILL
+  after --kill-after; the exit status is 120.
+
+Hold:
+  --hold child  The permits are free when the process of CMD has ended. What
+                it leaves running in the background holds nothing.
+  --hold tree   They are held until all that CMD started has ended, and so
+                is this program. If it is killed, the kernel holds them on.
+  --exec        As tree, without this program: see there.
+
+Report:
+  One JSON object: schema (gatepost/1), outcome (exit, signal, lost,
+  timeout, busy, interrupted, not-found, not-executable, not-started,
+  failed), status (ours), exit and signal (of CMD), waited_ns, held_ns,
+  permits (semaphore, path, id, permits, slots, epochs), lost, error.
+
+Examples:
+  Two builds at one time, in however many terminals:
+    gatepost run --sem build --limit 2 -- cargo build
+  One GPU of four, whichever is free:
+    gatepost run --sem gpu --limit 4 --gpu -- python train.py
+  Linking takes 3 GB each, so as many as there is memory for:
+    gatepost run --sem link --limit mem/3G -- ld \"$@\"
+  A cron job that is skipped while the last one still runs:
+    gatepost run --sem backup --limit 1 --no-wait -E 0 -- ./backup
+  Two cores and a license, or neither:
+    gatepost run --sem cores=2 --sem license -- ./simulate
+  No wrapper process; the semaphore is a file of the project:
+    gatepost run --exec --sem ./db.gate --limit 1 -- ./migrate";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn long_helps() -> Vec<&'static str> {
+        vec![
+            AFTER,
+            #[cfg(target_os = "linux")]
+            RUN_AFTER,
+        ]
+    }
+
     #[test]
     fn the_long_help_fits_80_columns_even_indented_in_a_manual() {
-        for line in AFTER.lines() {
+        for line in long_helps().into_iter().flat_map(str::lines) {
             assert!(line.chars().count() <= 74, "too long: {line}");
         }
     }
 
     #[test]
     fn every_section_has_a_title() {
-        for section in AFTER.split("\n\n") {
+        for section in long_helps().into_iter().flat_map(|help| help.split("\n\n")) {
             let (title, body) = section.split_once(":\n").expect("a title");
             assert!(!title.contains('\n') && body.starts_with("  "), "{section}");
         }

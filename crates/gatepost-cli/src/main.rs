@@ -7,15 +7,23 @@
 //! | `help`       | the long sections of `--help` and of the man page
 //! | `generate`   | `gatepost completions` and `gatepost man`, from the same parser
 //! | `machine`    | what all commands of the machine's scope share (Linux)
+//! | `child`      | one command, supervised as a shell supervises a job (Linux)
+//! | `run`        | `gatepost run`: one command under permits of the machine (Linux)
+//! | `acts`       | `resize`, `revoke`, `acquire` and so on: what is done to a semaphore (Linux)
 //! | `each`       | `gatepost each`: bounded, weighted parallel jobs
 //! | `error`      | every reason why a run cannot go on, with what to do
 //! | `exit`       | the exit status as one table
 
-#![forbid(unsafe_code)]
+// One room allows it: `child::system`.
+#![deny(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!("gatepost runs its jobs in process groups, which only Unix systems have");
 
+#[cfg(target_os = "linux")]
+mod acts;
+#[cfg(target_os = "linux")]
+mod child;
 mod cli;
 mod each;
 mod error;
@@ -24,6 +32,8 @@ mod generate;
 mod help;
 #[cfg(target_os = "linux")]
 mod machine;
+#[cfg(target_os = "linux")]
+mod run;
 mod values;
 
 use std::ffi::OsString;
@@ -50,6 +60,10 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     let result = match cli.command {
         cli::Subcommand::Each(arguments) => arguments.into_options().and_then(|options| each::run(&options)),
+        #[cfg(target_os = "linux")]
+        cli::Subcommand::Run(arguments) => arguments.into_options().and_then(|options| run::run(&options)),
+        #[cfg(target_os = "linux")]
+        cli::Subcommand::Machine(command) => command.run(),
         cli::Subcommand::Completions { shell } => generate::completions(shell),
         cli::Subcommand::Man { command } => generate::man(command.as_deref()),
     };

@@ -38,7 +38,7 @@ mod log;
 mod outcome;
 mod output;
 mod progress;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod tally;
 pub(crate) mod template;

@@ -46,7 +46,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn of(error: &io::Error) -> Self {
+    /// The kind of `error`, which the system gave instead of a process.
+    pub(crate) fn of(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
             Some(Errno::NOENT) => Self::NotFound,
             Some(Errno::TOOBIG) => Self::ArgumentsTooLong,
@@ -62,6 +63,13 @@ impl Kind {
             Self::NotExecutable | Self::ArgumentsTooLong => exit::NOT_EXECUTABLE,
             Self::NoRoom | Self::Ended => exit::OWN_FAILURE,
         }
+    }
+}
+
+impl StartError {
+    /// Why `program` could not be started.
+    pub(crate) fn new(kind: Kind, program: &[u8], source: io::Error) -> Self {
+        Self { kind, program: quoted(program), source }
     }
 }
 
@@ -119,15 +127,11 @@ pub(crate) fn spawn(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    while_no_room(|| command.spawn(), pause).map_err(|(kind, source)| StartError {
-        kind,
-        program: quoted(program.as_bytes()),
-        source,
-    })
+    while_no_room(|| command.spawn(), pause).map_err(|(kind, source)| StartError::new(kind, program.as_bytes(), source))
 }
 
 /// Tries `start` until it works, fails for good, or has failed for want of room [`TRIES`] times.
-fn while_no_room<T>(
+pub(crate) fn while_no_room<T>(
     mut start: impl FnMut() -> io::Result<T>,
     mut pause: impl FnMut(Duration) -> bool,
 ) -> Result<T, (Kind, io::Error)> {

@@ -140,11 +140,6 @@ impl Making {
             None => options,
         }
     }
-
-    /// Opens `name`, or makes it if a limit was given.
-    pub(crate) fn open(&self, name: &str) -> Result<Semaphore, Error> {
-        Ok(Semaphore::open(name, &self.options(name))?)
-    }
 }
 
 /// Joins `--sem NAME[=N]…` and `--permits N`: every semaphore with its number of permits, in the order of the names.

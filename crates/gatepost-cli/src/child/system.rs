@@ -1,0 +1,86 @@
+//! The calls that need `unsafe`, each behind a function that does not.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
+
+use rustix::io::FdFlags;
+use rustix::process::Signal;
+
+/// What a child does between fork and exec. Only this room can make one, of steps that are sound there.
+#[derive(Debug)]
+pub(super) struct Prelude {
+    /// Closed first: our end of the gate, of which the child has a copy.
+    pub(super) close: RawFd,
+    /// Kept open across exec.
+    pub(super) pass_on: Vec<RawFd>,
+    /// Whether it is killed when the thread that started it ends.
+    pub(super) die_with_parent: bool,
+    /// Where it says its number.
+    pub(super) name: io::PipeWriter,
+    /// Where it waits for a byte.
+    pub(super) wait: io::PipeReader,
+}
+
+impl Prelude {
+    /// Makes the child of `command` do all that before it becomes the program.
+    pub(super) fn attach(self, command: &mut Command) {
+        // SAFETY: `run` allocates nothing, takes no lock and makes only system calls, so it is sound in the child of a
+        // process with threads.
+        unsafe {
+            command.pre_exec(move || self.run());
+        }
+    }
+
+    fn run(&self) -> io::Result<()> {
+        // SAFETY: this is a child's copy of the descriptor, which nothing in it uses: the owner's destructor never runs
+        // in the child, which becomes a program or ends.
+        unsafe { rustix::io::close(self.close) };
+        for &fd in &self.pass_on {
+            // SAFETY: who made the prelude keeps these open until the child has become a program.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            rustix::io::fcntl_setfd(fd, FdFlags::empty())?;
+        }
+        if self.die_with_parent {
+            // A parent that is gone by now is noticed at the gate.
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        }
+        let number = std::process::id().to_ne_bytes();
+        while let Err(error) = rustix::io::write(&self.name, &number) {
+            if error != rustix::io::Errno::INTR {
+                return Err(error.into());
+            }
+        }
+        loop {
+            match rustix::io::read(&self.wait, &mut [0u8]) {
+                Ok(1) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                // The gate was taken away: it must not run.
+                _ => return Err(rustix::io::Errno::PERM.into()),
+            }
+        }
+    }
+}
+
+/// Runs `action` while `signal` cannot reach this thread.
+pub(super) fn with_blocked<T>(signal: Signal, action: impl FnOnce() -> T) -> T {
+    let mut one = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the sets are ours; `sigemptyset` makes `one` whole before it is used, and `before` is written by the call
+    // if that succeeds, which it does for valid arguments.
+    let blocked = unsafe {
+        libc::sigemptyset(one.as_mut_ptr());
+        libc::sigaddset(one.as_mut_ptr(), signal.as_raw());
+        libc::pthread_sigmask(libc::SIG_BLOCK, one.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let result = action();
+    if blocked {
+        // SAFETY: `before` was written, since the call succeeded.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    }
+    result
+}

@@ -1,0 +1,80 @@
+//! A run inside of a run that holds permits of the same semaphore.
+//!
+//! It would wait for permits that are only given back after it has ended: for ever, once the limit is reached. So each run
+//! tells its descendants, in `GATEPOST_HELD`, which permits it and those around it hold: `PATH:ID`, one a line. What is
+//! said there counts only while the permit is held in fact: an environment may be older than the run.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use gatepost_shared::{PermitId, Semaphore};
+
+use super::take::Held;
+use crate::error::Error;
+
+/// The variable.
+pub(crate) const VARIABLE: &str = "GATEPOST_HELD";
+
+/// A permit that a run around us holds, or held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ancestor {
+    path: PathBuf,
+    id: PermitId,
+}
+
+/// Those that our environment names.
+pub(crate) fn ancestors() -> Vec<Ancestor> {
+    std::env::var_os(VARIABLE).map(|text| parse(&text)).unwrap_or_default()
+}
+
+fn parse(text: &OsStr) -> Vec<Ancestor> {
+    let lines = text.as_bytes().split(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| {
+            let at = line.iter().rposition(|byte| *byte == b':')?;
+            let id = std::str::from_utf8(&line[at + 1..]).ok()?.parse().ok()?;
+            Some(Ancestor { path: Path::new(OsStr::from_bytes(&line[..at])).to_owned(), id })
+        })
+        .collect()
+}
+
+/// What our own descendants are told: all that was held around us, and what we hold.
+pub(crate) fn for_descendants(around: &[Ancestor], held: &[Held]) -> OsString {
+    let ours = held.iter().map(|held| Ancestor { path: absolute(held.semaphore.path()), id: held.permit.id() });
+    let lines = around.iter().cloned().chain(ours).map(|ancestor| {
+        let mut line = ancestor.path.into_os_string().into_vec();
+        line.extend_from_slice(format!(":{}", ancestor.id).as_bytes());
+        line
+    });
+    OsString::from_vec(lines.collect::<Vec<_>>().join(&b'\n'))
+}
+
+/// The permit of `semaphore` that a run around us holds, and how many it is, if there is one.
+pub(crate) fn held_around(around: &[Ancestor], semaphore: &Semaphore) -> Result<Option<(PermitId, u32)>, Error> {
+    let path = absolute(semaphore.path());
+    let named: Vec<_> = around.iter().filter(|ancestor| ancestor.path == path).collect();
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let holders = semaphore.status()?.holders;
+    let mut there = holders.iter().filter(|holder| named.iter().any(|ancestor| ancestor.id == holder.id));
+    Ok(there.next().map(|holder| (holder.id, holder.permits)))
+}
+
+/// `path` as it is called everywhere.
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_no_ancestor() {
+        let found = parse(OsStr::new("/a/b:c.gate:57\nnonsense\n/x:\n:y\n/d.gate:3"));
+        let ancestor = |path: &str, id: u64| Ancestor { path: path.into(), id: id.into() };
+        assert_eq!(found, [ancestor("/a/b:c.gate", 57), ancestor("/d.gate", 3)]);
+    }
+}
