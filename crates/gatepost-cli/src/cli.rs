@@ -51,6 +51,10 @@ pub(crate) enum Subcommand {
     #[cfg(target_os = "linux")]
     #[command(flatten)]
     Machine(crate::acts::Command),
+    /// See whether this machine has what semaphores need, and what to do if not
+    #[cfg(target_os = "linux")]
+    #[command(after_help = help::DOCTOR_AFTER)]
+    Doctor(crate::doctor::DoctorArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  gatepost completions bash > ~/.local/share/bash-completion/completions/gatepost"

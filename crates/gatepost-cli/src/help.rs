@@ -126,7 +126,7 @@ Example:
 pub(crate) const RUN_AFTER: &str = "\
 Waiting:
   On a terminal, a line on standard error says why:
-    build: 2nd in line, 8/8 used; oldest: cargo test (pid 4121, ~/a, 4m12s)
+  build: 2nd in line, 8/8 used; oldest: cargo test (pid 7, ~/a, 4m12s)
   Elsewhere it is written after 5 seconds, and then once a minute.
   Ctrl-C leaves the queue at once. Ctrl-Z stops the wait, and it keeps its
   place, so those behind it wait too.
@@ -203,6 +203,20 @@ Examples:
     gatepost run --sem cores=2 --sem license -- ./simulate
   No wrapper process; the semaphore is a file of the project:
     gatepost run --exec --sem ./db.gate --limit 1 -- ./migrate";
+
+/// The rest of `doctor --help`.
+#[cfg(target_os = "linux")]
+pub(crate) const DOCTOR_AFTER: &str = "\
+Exit status:
+  0         all that is needed is there
+  69        something is not
+
+JSON:
+  With --json each line is an object: schema (gatepost/1), check, state
+  (ok, note, bad), found, advice.
+
+Example:
+  gatepost doctor --dir /run/gatepost";
 
 #[cfg(test)]
 mod tests {

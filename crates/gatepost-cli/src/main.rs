@@ -11,10 +11,12 @@
 //! | `run`        | `gatepost run`: one command under permits of the machine (Linux)
 //! | `acts`       | `resize`, `revoke`, `acquire` and so on: what is done to a semaphore (Linux)
 //! | `each`       | `gatepost each`: bounded, weighted parallel jobs
+//! | `doctor`     | `gatepost doctor`: what this machine offers (Linux)
+//! | `system`     | the few calls that need `unsafe` (Linux)
 //! | `error`      | every reason why a run cannot go on, with what to do
 //! | `exit`       | the exit status as one table
 
-// One room allows it: `child::system`.
+// One room allows it: `system`.
 #![deny(unsafe_code)]
 
 #[cfg(not(unix))]
@@ -25,6 +27,8 @@ mod acts;
 #[cfg(target_os = "linux")]
 mod child;
 mod cli;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod each;
 mod error;
 mod exit;
@@ -34,6 +38,8 @@ mod help;
 mod machine;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
+mod system;
 mod values;
 
 use std::ffi::OsString;
@@ -62,6 +68,8 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
         cli::Subcommand::Each(arguments) => arguments.into_options().and_then(|options| each::run(&options)),
         #[cfg(target_os = "linux")]
         cli::Subcommand::Run(arguments) => arguments.into_options().and_then(|options| run::run(&options)),
+        #[cfg(target_os = "linux")]
+        cli::Subcommand::Doctor(arguments) => doctor::run(&arguments),
         #[cfg(target_os = "linux")]
         cli::Subcommand::Machine(command) => command.run(),
         cli::Subcommand::Completions { shell } => generate::completions(shell),

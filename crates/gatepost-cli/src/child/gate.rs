@@ -24,7 +24,7 @@ use std::thread;
 
 use rustix::process::Pid;
 
-use super::system::Prelude;
+use crate::system::Prelude;
 
 /// Enough for two system calls and the grant.
 const STACK: usize = 256 << 10;

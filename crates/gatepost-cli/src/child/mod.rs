@@ -6,7 +6,6 @@
 //! | `signals`  | signals to us, in `poll`
 //! | `terminal` | who is in the foreground
 //! | `tree`     | what the command has started
-//! | `system`   | the few calls that need `unsafe`
 //!
 //! A [`Plan`] goes in, and [`Child::turn`], called whenever `poll` returns, says how it ended once it is over:
 //!
@@ -24,7 +23,6 @@
 
 pub(crate) mod gate;
 pub(crate) mod signals;
-mod system;
 mod terminal;
 mod tree;
 

@@ -15,8 +15,8 @@ use std::io::{self, IsTerminal};
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getsid};
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
-use super::system::with_blocked;
 use crate::machine::process;
+use crate::system::with_blocked;
 
 /// Our controlling terminal.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! The calls that need `unsafe`, each behind a function that does not.
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
@@ -13,22 +14,22 @@ use rustix::process::Signal;
 
 /// What a child does between fork and exec. Only this room can make one, of steps that are sound there.
 #[derive(Debug)]
-pub(super) struct Prelude {
+pub(crate) struct Prelude {
     /// Closed first: our end of the gate, of which the child has a copy.
-    pub(super) close: RawFd,
+    pub(crate) close: RawFd,
     /// Kept open across exec.
-    pub(super) pass_on: Vec<RawFd>,
+    pub(crate) pass_on: Vec<RawFd>,
     /// Whether it is killed when the thread that started it ends.
-    pub(super) die_with_parent: bool,
+    pub(crate) die_with_parent: bool,
     /// Where it says its number.
-    pub(super) name: io::PipeWriter,
+    pub(crate) name: io::PipeWriter,
     /// Where it waits for a byte.
-    pub(super) wait: io::PipeReader,
+    pub(crate) wait: io::PipeReader,
 }
 
 impl Prelude {
     /// Makes the child of `command` do all that before it becomes the program.
-    pub(super) fn attach(self, command: &mut Command) {
+    pub(crate) fn attach(self, command: &mut Command) {
         // SAFETY: `run` allocates nothing, takes no lock and makes only system calls, so it is sound in the child of a
         // process with threads.
         unsafe {
@@ -67,7 +68,7 @@ impl Prelude {
 }
 
 /// Runs `action` while `signal` cannot reach this thread.
-pub(super) fn with_blocked<T>(signal: Signal, action: impl FnOnce() -> T) -> T {
+pub(crate) fn with_blocked<T>(signal: Signal, action: impl FnOnce() -> T) -> T {
     let mut one = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the sets are ours; `sigemptyset` makes `one` whole before it is used, and `before` is written by the call
@@ -83,4 +84,18 @@ pub(super) fn with_blocked<T>(signal: Signal, action: impl FnOnce() -> T) -> T {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
     }
     result
+}
+
+/// Takes a lock of an open file description on the first byte of `file`, as the machine's semaphores do.
+pub(crate) fn lock_description(file: &File) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid value of this structure of numbers.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and the structure lives through the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
