@@ -72,9 +72,11 @@ impl Line {
             Kind::Silent => Ok(()),
             Kind::Log => writeln!(stderr, "gatepost: {text}"),
             Kind::Terminal => {
-                let width = tcgetwinsize(&stderr).map_or(80, |size| usize::from(size.ws_col));
+                // One that does not know its width says 0.
+                let width = tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
+                let width = if width == 0 { 80 } else { width };
                 // A line that is as wide as the terminal would wrap, and not be erased whole.
-                let shown: String = text.chars().take(width.max(2) - 1).collect();
+                let shown: String = text.chars().take(width - 1).collect();
                 write!(stderr, "\r\x1b[K{shown}")
             }
         };

@@ -8,7 +8,7 @@
 //! deadline.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -158,10 +158,10 @@ fn one(
 ) -> Result<Permit, Failure> {
     let since = Instant::now();
     let mut line = Line::new(quiet);
-    let mut future = pin!(semaphore.acquire_many(permits).label(label));
+    let mut future = semaphore.acquire_many(permits).label(label);
     loop {
         bell.hush();
-        if let Poll::Ready(taken) = future.as_mut().poll(&mut Context::from_waker(bell.waker())) {
+        if let Poll::Ready(taken) = Pin::new(&mut future).poll(&mut Context::from_waker(bell.waker())) {
             return Ok(taken?);
         }
         if let Some(lost) = held.iter_mut().find_map(|held| held.is_lost(bell).then(|| held.permit_name())) {
@@ -180,17 +180,13 @@ fn one(
         }
         let left = patience.left();
         if left == Some(Duration::ZERO) {
-            let waited = match patience {
-                Patience::Until { begun, .. } => begun.elapsed(),
-                Patience::None | Patience::Endless => since.elapsed(),
-            };
-            let name = semaphore.name().to_owned();
-            return Err(gatepost_shared::Error::TimedOut { name, asked: permits, waited }.into());
+            // The last look of a thread: it says, and counts, that time ran out, or finds what came in this instant.
+            return Ok(future.wait_timeout(Duration::ZERO)?);
         }
         if line.is_due(since.elapsed()) {
             // What cannot be seen now is seen later, or is the acquisition's to tell.
             if let Ok(status) = semaphore.status() {
-                line.show(&status, future.as_ref().ticket(), permits);
+                line.show(&status, future.ticket(), permits);
             }
         }
         let next = [left, line.pause(since.elapsed())].into_iter().flatten().min();
