@@ -103,6 +103,24 @@ pub(crate) struct EachArgs {
     #[arg(long, requires = "weigh")]
     clamp: bool,
 
+    /// Take each job's weight of this semaphore of the machine, too
+    ///
+    /// It is that of `gatepost run`. The limit of this run, --limit, holds besides. A job that lost its permit because it was revoked is ended, and has
+    /// failed. The permits are held as long as the jobs run, even if `gatepost each` is killed.
+    #[cfg(target_os = "linux")]
+    #[arg(short, long, value_name = "NAME", conflicts_with = "dry_run")]
+    sem: Option<String>,
+
+    /// Create the semaphore with this limit, or insist on it: a number, cores, cores/2, mem/3G
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "LIMIT", requires = "sem", hide_short_help = true)]
+    sem_limit: Option<crate::machine::limit::Limit>,
+
+    /// Where it is.
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    place: crate::machine::open::Place,
+
     /// Print the jobs' output in the order of the items
     ///
     /// To bound what is held back, no job starts more than 4 × limit ahead of the oldest one that is not printed yet.
@@ -204,6 +222,10 @@ impl EachArgs {
             items,
             template: Template::parse(&command),
             weights: Weights { weigh: self.weigh.unwrap_or(Weigh::One), limit, clamp: self.clamp },
+            #[cfg(target_os = "linux")]
+            machine: self.sem.map(|name| crate::each::machine::Wish { name, limit: self.sem_limit, place: self.place }),
+            #[cfg(not(target_os = "linux"))]
+            machine: None,
             keep_order: self.keep_order,
             limits: Limits { timeout: self.timeout, kill_after: self.kill_after },
             halt: self.halt,

@@ -69,8 +69,8 @@ Signals:
 Log:
   --log writes one JSON object a line: job (its number), item, item_bytes
   (if the item is not UTF-8), weight, attempts, started (UTC), waited and
-  run (seconds), outcome (success, exit, signal, timeout, not-found,
-  not-executable, not-started, stopped), status.
+  run (seconds), outcome (success, exit, signal, timeout, lost,
+  not-found, not-executable, not-started, stopped), status.
 
 Exit status:
   0         every job succeeded, or there was none
@@ -100,6 +100,8 @@ Examples:
   A table of name, gigabytes and target; the first failure ends it all:
     gatepost each --file jobs.tsv --limit 64 --weigh column:2 \\
       --halt now -- ./train --out {3} {1}
+  All terminals of the machine together run eight, this one at most two:
+    gatepost each --limit 2 --sem tests --sem-limit 8 -- ./test ::: *.t
   What would be run:
     seq 3 | gatepost each --dry-run -- echo job {#} of {}";
 
@@ -135,7 +137,7 @@ Exit status:
   The command's own; 128 + n if signal n ended it; and
   64        usage: an option that cannot be, another limit than there is,
             no such semaphore, a run inside a run of the same one
-  69        the semaphore cannot be used: damaged, full, of another version
+  69        the semaphore cannot be used: damaged, full, another version
   75        the permits are not free, and --no-wait was given
   77        no permission to use the semaphore
   120       a permit was lost or revoked, and CMD was ended for it
@@ -168,8 +170,8 @@ Signals:
   WINCH, CONT and TSTP are passed on to that group, unless they were
   ignored when we were started (nohup).
   If standard input, output and error are the terminal, CMD has its
-  foreground from the start, as in a shell; otherwise from when it asks for
-  it. When it is stopped (Ctrl-Z), so are we, and `fg` continues both.
+  foreground from the start, as in a shell; otherwise from when it asks
+  for it. When it is stopped (Ctrl-Z), so are we; `fg` continues both.
   When Ctrl-C has ended CMD, we end by the same signal, so that a script
   around us ends, too.
 
@@ -178,10 +180,11 @@ Loss:
   after --kill-after; the exit status is 120.
 
 Hold:
-  --hold child  The permits are free when the process of CMD has ended. What
-                it leaves running in the background holds nothing.
-  --hold tree   They are held until all that CMD started has ended, and so
-                is this program. If it is killed, the kernel holds them on.
+  --hold child  The permits are free when the process of CMD has ended.
+                What it leaves running in the background holds nothing.
+  --hold tree   They are held until all that CMD started has ended, and
+                until then this program stays. If it is killed, the kernel
+                holds them on.
   --exec        As tree, without this program: see there.
 
 Report:

@@ -60,8 +60,10 @@ impl Prelude {
             match rustix::io::read(&self.wait, &mut [0u8]) {
                 Ok(1) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
-                // The gate was taken away: it must not run.
-                _ => return Err(rustix::io::Errno::PERM.into()),
+                // The gate was taken away: it must not run. There may be nobody left to tell an error, and who is there knows
+                // it already.
+                // SAFETY: it ends the process, and runs nothing of it before.
+                _ => unsafe { libc::_exit(crate::exit::OWN_FAILURE.into()) },
             }
         }
     }

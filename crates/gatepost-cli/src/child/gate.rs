@@ -88,7 +88,11 @@ pub(crate) fn spawn<E: Send>(
         drop(command);
         match keeper.join() {
             Ok(Ok(())) => spawned.map_err(Refusal::Start),
-            Ok(Err(refused)) => Err(Refusal::Grant(refused)),
+            Ok(Err(refused)) => {
+                // It has ended at the gate.
+                let _ = spawned.and_then(|mut child| child.wait());
+                Err(Refusal::Grant(refused))
+            }
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })

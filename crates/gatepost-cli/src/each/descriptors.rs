@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::gate::WINDOW_FACTOR;
 
-/// Two pipes, the process, and while starting the far ends of the pipes and `/dev/null`.
-const TO_RUN: u64 = 6;
+/// Two pipes, the process, the bell of its permit, and while starting the far ends of the pipes and `/dev/null`.
+const TO_RUN: u64 = 7;
 /// Two temporary files, where output waits for its turn.
 const TO_WAIT: u64 = 2;
 /// Our own.

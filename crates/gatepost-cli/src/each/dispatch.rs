@@ -18,6 +18,7 @@ use super::gate::{Gate, Reason};
 use super::items::Item;
 use super::job::{Job, Worker};
 use super::log::Log;
+use super::machine::Machine;
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Listener;
@@ -35,6 +36,8 @@ pub(crate) struct Run<'gate> {
     pub(crate) options: &'gate Options,
     /// What every job passes.
     pub(crate) gate: &'gate Gate,
+    /// What every job takes its weight of besides.
+    pub(crate) machine: Option<Machine>,
     /// Where blocks are printed.
     pub(crate) output: Output<'gate>,
     /// What it came to so far.
@@ -61,11 +64,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     let limit = options.weights.limit;
     descriptors::reserve(limit, options.keep_order);
     let gate = Gate::new(limit, options.keep_order).map_err(set_up)?;
+    let machine = options.machine.as_ref().map(Machine::open).transpose()?;
     let log = options.log.as_deref().map(Log::create).transpose()?;
     let items = options.items.open(&gate.no_more)?;
     let progress = Progress::new(options.progress, options.items.len());
     let output = Output::new(options.keep_order, progress).map_err(set_up)?;
-    let run = Run { options, gate: &gate, output, tally: Tally::default(), log, busy: AtomicUsize::new(0) };
+    let run = Run { options, gate: &gate, machine, output, tally: Tally::default(), log, busy: AtomicUsize::new(0) };
 
     thread::scope(|scope| {
         let listener = Listener::new().map_err(set_up)?;
@@ -112,10 +116,19 @@ fn dispatch<'scope, 'gate>(
 fn prepare<'gate>(run: &Run<'gate>, item: Item) -> Result<Option<Job<'gate>>, Error> {
     let weight = run.options.weights.of(&item)?;
     let arguments = run.options.template.render(&item)?;
-    Ok(run.gate.pass(weight).map(|pass| {
-        run.tally.start(weight, pass.waited);
-        Job { item, arguments, weight, pass }
-    }))
+    let Some(mut pass) = run.gate.pass(weight) else { return Ok(None) };
+    let mut held = None;
+    if let Some(machine) = &run.machine {
+        let since = Instant::now();
+        let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+        held = machine.take(weight, &words.join(" "), &run.gate.no_more)?;
+        pass.waited += since.elapsed();
+        if held.is_none() {
+            return Ok(None);
+        }
+    }
+    run.tally.start(weight, pass.waited);
+    Ok(Some(Job { item, arguments, weight, pass, held }))
 }
 
 /// The workers, and the way to them.

@@ -11,6 +11,7 @@ use super::dispatch::Run;
 use super::gate::{Farewell, Pass, Reason};
 use super::items::Item;
 use super::log::{Record, exact};
+use super::machine::Held;
 use super::outcome::Outcome;
 use super::output::Block;
 use super::spawn::{Kind, spawn};
@@ -32,6 +33,8 @@ pub(crate) struct Job<'gate> {
     pub(crate) weight: usize,
     /// The permits.
     pub(crate) pass: Pass<'gate>,
+    /// Those of the machine, if it takes any.
+    pub(crate) held: Option<Held>,
 }
 
 /// What does jobs, one after the other.
@@ -59,7 +62,9 @@ impl<'run, 'gate> Worker<'run, 'gate> {
     /// Does `job`.
     pub(crate) fn run(&mut self, job: Job<'gate>) {
         let Course { started, run, attempts, outcome, capture } = self.attempt_all(&job);
-        let Job { item, weight, pass: Pass { place, permits, waited }, .. } = job;
+        let Job { item, weight, pass: Pass { place, permits, waited }, held, .. } = job;
+        // Its process is gone, and others of the machine need not wait for our printer.
+        drop(held);
         if let Some(log) = &self.run.log {
             let record = Record {
                 job: item.number,
@@ -94,7 +99,7 @@ impl<'run, 'gate> Worker<'run, 'gate> {
             let outcome = self.attempt(job, &mut capture);
             // What cannot start now will not start then; where there was no room, it has been tried often enough.
             let again = outcome.is_failure()
-                && !matches!(outcome, Outcome::CannotStart(_))
+                && !matches!(outcome, Outcome::CannotStart(_) | Outcome::Lost)
                 && attempts <= self.run.options.retries
                 && !self.run.gate.end.is_rung();
             if !again {
@@ -108,19 +113,22 @@ impl<'run, 'gate> Worker<'run, 'gate> {
         if gate.end.is_rung() {
             return Outcome::Stopped;
         }
-        let mut child = match spawn(&job.arguments, job.item.number, job.weight, |pause| gate.end.wait(pause)) {
-            Ok(child) => child,
-            Err(error) if error.kind == Kind::Ended => return Outcome::Stopped,
-            Err(error) => return Outcome::CannotStart(error),
-        };
-        watch(&mut child, &options.limits, gate, capture, &mut self.scratch).unwrap_or_else(|error| {
-            let item = job.item.named();
-            self.run.fail(&match error {
-                WatchError::Lost(source) => Error::Watch { item, source },
-                WatchError::Spill(source) => Error::Spill { item, directory: std::env::temp_dir(), source },
-            });
-            Outcome::Stopped
-        })
+        let mut child =
+            match spawn(&job.arguments, job.item.number, job.weight, job.held.as_ref(), |pause| gate.end.wait(pause)) {
+                Ok(child) => child,
+                Err(error) if error.kind == Kind::Ended => return Outcome::Stopped,
+                Err(error) => return Outcome::CannotStart(error),
+            };
+        watch(&mut child, &options.limits, gate, job.held.as_ref(), capture, &mut self.scratch).unwrap_or_else(
+            |error| {
+                let item = job.item.named();
+                self.run.fail(&match error {
+                    WatchError::Lost(source) => Error::Watch { item, source },
+                    WatchError::Spill(source) => Error::Spill { item, directory: std::env::temp_dir(), source },
+                });
+                Outcome::Stopped
+            },
+        )
     }
 
     /// Draws the consequences of `outcome` for the other jobs, and returns what is to be said about it.

@@ -13,6 +13,7 @@
 //! | `template`    | the command and its placeholders
 //! | `weight`      | how many permits a job takes
 //! | `gate`        | the permits, the window of `--keep-order`, and how both are shut
+//! | `machine`     | permits of a semaphore of the machine, too (`--sem`)
 //! | `alarm`       | how threads that poll are told so
 //! | `dispatch`    | the one thread that passes the gate, and the workers it grows
 //! | `job`         | one job from its start to its last trace
@@ -35,6 +36,8 @@ pub(crate) mod gate;
 pub(crate) mod items;
 mod job;
 mod log;
+#[cfg_attr(not(target_os = "linux"), path = "no_machine.rs")]
+pub(crate) mod machine;
 mod outcome;
 mod output;
 mod progress;
@@ -60,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) template: template::Template,
     /// How many permits there are, and how many a job takes.
     pub(crate) weights: weight::Weights,
+    /// The semaphore of the machine that jobs hold permits of, too.
+    pub(crate) machine: Option<machine::Wish>,
     /// Whether output is printed in the order of the items.
     pub(crate) keep_order: bool,
     /// How long a job may take.

@@ -16,6 +16,8 @@ pub(crate) enum Outcome {
     Signal(i32),
     /// `--timeout` ended it.
     TimedOut,
+    /// Its permit of the machine's semaphore was revoked, and it was ended for that.
+    Lost,
     /// It was never there.
     CannotStart(StartError),
     /// The run ended it, or ended before it could start.
@@ -35,6 +37,7 @@ impl Outcome {
             Self::Exit(status) => *status,
             Self::Signal(signal) => exit::of_signal(*signal),
             Self::TimedOut => exit::TIMED_OUT,
+            Self::Lost => exit::LOST,
             Self::CannotStart(error) => error.kind.status(),
             Self::Stopped => exit::of_signal(signal_hook::consts::SIGTERM),
         }
@@ -47,7 +50,9 @@ impl Outcome {
             Self::Exit(_) => "exit",
             Self::Signal(_) => "signal",
             Self::TimedOut => "timeout",
+            Self::Lost => "lost",
             Self::CannotStart(error) => match error.kind {
+                Kind::Lost => "lost",
                 Kind::NotFound => "not-found",
                 Kind::NotExecutable => "not-executable",
                 Kind::ArgumentsTooLong | Kind::NoRoom | Kind::Ended => "not-started",
@@ -67,6 +72,7 @@ impl fmt::Display for Outcome {
                 None => write!(f, "was ended by signal {signal}"),
             },
             Self::TimedOut => write!(f, "took longer than --timeout allows and was ended"),
+            Self::Lost => write!(f, "lost its permit, which was revoked, and was ended"),
             Self::CannotStart(error) => write!(f, "did not start: {error}"),
             Self::Stopped => write!(f, "was ended with the run"),
         }

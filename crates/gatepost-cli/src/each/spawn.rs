@@ -1,7 +1,7 @@
 //! Starting a job's process.
 //!
-//! Nothing here asks for code between fork and exec, so the standard library takes `posix_spawn`: the cost of a start
-//! does not grow with our own memory.
+//! Without `--sem`, nothing here asks for code between fork and exec, so the standard library takes `posix_spawn`: the cost of a
+//! start does not grow with our own memory.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::machine::Held;
 use crate::error::quoted;
 use crate::exit;
 
@@ -43,6 +44,8 @@ pub(crate) enum Kind {
     NoRoom,
     /// The run ended while there was no room.
     Ended,
+    /// Its permit of the machine's semaphore was lost before it could start.
+    Lost,
 }
 
 impl Kind {
@@ -62,6 +65,7 @@ impl Kind {
             Self::NotFound => exit::NOT_FOUND,
             Self::NotExecutable | Self::ArgumentsTooLong => exit::NOT_EXECUTABLE,
             Self::NoRoom | Self::Ended => exit::OWN_FAILURE,
+            Self::Lost => exit::LOST,
         }
     }
 }
@@ -97,6 +101,7 @@ impl fmt::Display for StartError {
                 "the system has no room for another process ({source}), tried {TRIES} times; lower \
                  --limit, or raise `ulimit -u` and `ulimit -n`"
             ),
+            Kind::Lost => write!(f, "{program} was not started: {source}"),
             Kind::Ended => write!(f, "the run ended before there was room for another process"),
         }
     }
@@ -110,24 +115,69 @@ impl std::error::Error for StartError {
 
 /// Starts `arguments` as job `number`: in its own process group, reading `/dev/null`, its output captured.
 ///
-/// While the system has no room, `pause` is called between tries; it returns true when the run ends.
+/// With `held`, it waits between fork and exec until that permit names it. While the system has no room, `pause` is called between tries; it returns true when the run ends.
 pub(crate) fn spawn(
     arguments: &[OsString],
     number: u64,
     weight: usize,
+    held: Option<&Held>,
     pause: impl FnMut(Duration) -> bool,
 ) -> Result<Child, StartError> {
     let (program, rest) = arguments.split_first().expect("the command has a first word");
-    let mut command = Command::new(program);
-    command
-        .args(rest)
-        .env("GATEPOST_JOB", number.to_string())
-        .env("GATEPOST_WEIGHT", weight.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    while_no_room(|| command.spawn(), pause).map_err(|(kind, source)| StartError::new(kind, program.as_bytes(), source))
+    let make = || {
+        let mut command = Command::new(program);
+        command
+            .args(rest)
+            .env("GATEPOST_JOB", number.to_string())
+            .env("GATEPOST_WEIGHT", weight.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        command
+    };
+    let started = match held {
+        None => {
+            let mut command = make();
+            while_no_room(|| command.spawn(), pause)
+        }
+        Some(held) => spawn_held(held, make, pause),
+    };
+    started.map_err(|(kind, source)| StartError::new(kind, program.as_bytes(), source))
+}
+
+/// Starts what `make` makes, with a permit of the machine.
+#[cfg(target_os = "linux")]
+fn spawn_held(
+    held: &Held,
+    make: impl Fn() -> Command,
+    pause: impl FnMut(Duration) -> bool,
+) -> Result<Child, (Kind, io::Error)> {
+    use crate::child::gate::Refusal;
+    let mut refused = None;
+    let started = while_no_room(
+        || match held.spawn(make()) {
+            Ok(child) => Ok(Some(child)),
+            Err(Refusal::Start(error)) => Err(error),
+            Err(Refusal::Grant(error)) => {
+                refused = Some(error);
+                Ok(None)
+            }
+        },
+        pause,
+    )?;
+    // What is refused will be refused again.
+    started.ok_or_else(|| (Kind::Lost, refused.map_or_else(|| Errno::PERM.into(), io::Error::other)))
+}
+
+/// Nobody holds one here.
+#[cfg(not(target_os = "linux"))]
+fn spawn_held(
+    held: &Held,
+    _make: impl Fn() -> Command,
+    _pause: impl FnMut(Duration) -> bool,
+) -> Result<Child, (Kind, io::Error)> {
+    match *held {}
 }
 
 /// Tries `start` until it works, fails for good, or has failed for want of room [`TRIES`] times.

@@ -58,9 +58,9 @@ impl Tally {
             Outcome::CannotStart(error) => match error.kind {
                 Kind::NotFound => counts.not_found += 1,
                 Kind::NotExecutable | Kind::ArgumentsTooLong => counts.not_executable += 1,
-                Kind::NoRoom | Kind::Ended => {}
+                Kind::NoRoom | Kind::Ended | Kind::Lost => {}
             },
-            Outcome::Success | Outcome::Exit(_) | Outcome::Signal(_) => {}
+            Outcome::Success | Outcome::Exit(_) | Outcome::Signal(_) | Outcome::Lost => {}
         }
         *counts
     }

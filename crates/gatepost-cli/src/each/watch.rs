@@ -7,6 +7,7 @@
 //!
 //! ```text
 //!   running ──deadline──> told (SIGTERM) ──kill-after──> killed (SIGKILL)
+//!      ├──permit lost───> told (SIGTERM)
 //!      └──gate.end──────> told (the farewell)  └──gate.kill──^
 //! ```
 //! The job has ended when its own process has. What is in the pipes then is taken up, and no more: a process that it
@@ -26,6 +27,7 @@ use super::Limits;
 use super::alarm::{self, Alarm};
 use super::capture::{Capture, Stream};
 use super::gate::Gate;
+use super::machine::{Held, Loss};
 use super::outcome::Outcome;
 
 /// How often a process without a pidfd is looked at.
@@ -45,11 +47,16 @@ pub(crate) fn watch(
     child: &mut Child,
     limits: &Limits,
     gate: &Gate,
+    held: Option<&Held>,
     capture: &mut Capture,
     scratch: &mut [u8],
 ) -> Result<Outcome, WatchError> {
     let mut watch = Watch::new(child, limits, gate);
-    let result = watch.until_the_end(capture, scratch);
+    let loss = held.map(Held::loss).transpose();
+    let result = loss.map_err(WatchError::Lost).and_then(|loss| {
+        watch.loss = loss;
+        watch.until_the_end(capture, scratch)
+    });
     // Nobody would ever look after it again.
     if result.is_err() && matches!(watch.child.try_wait(), Ok(None)) {
         watch.signal(Signal::KILL);
@@ -69,6 +76,9 @@ struct Watch<'job> {
     kill_after: Duration,
     stage: Stage,
     timed_out: bool,
+    /// How the loss of its permit of the machine is heard of, if it has one.
+    loss: Option<Loss>,
+    lost: bool,
     /// Whether the gate's farewell was passed on.
     told: bool,
     /// Whether the gate's order to kill was carried out.
@@ -99,6 +109,8 @@ impl<'job> Watch<'job> {
             kill_after: limits.kill_after,
             stage: Stage::Running(deadline),
             timed_out: false,
+            loss: None,
+            lost: false,
             told: false,
             killed: false,
         }
@@ -136,6 +148,13 @@ impl<'job> Watch<'job> {
         if !self.killed && self.gate.kill.is_rung() {
             self.killed = true;
             self.kill();
+        }
+        if self.loss.as_mut().is_some_and(Loss::is_new)
+            && let Stage::Running(_) = self.stage
+        {
+            self.lost = true;
+            self.signal(Signal::TERM);
+            self.stage = Stage::Told(self.patience());
         }
         match self.stage {
             Stage::Running(deadline) if is_past(deadline) => {
@@ -194,11 +213,12 @@ impl<'job> Watch<'job> {
 
     /// Waits for something to happen.
     fn wait(&self) -> io::Result<Ready> {
-        let mut set = Vec::with_capacity(4);
+        let mut set = Vec::with_capacity(5);
         set.extend(self.end.iter().map(|end| PollFd::new(end, PollFlags::IN)));
         set.extend(self.pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         // The alarm is asked by itself, so its answer is not read: it only has to wake us.
         set.extend(self.next_alarm().map(|alarm| PollFd::new(alarm, PollFlags::IN)));
+        set.extend(self.loss.iter().map(|loss| PollFd::new(loss, PollFlags::IN)));
         alarm::wait(&mut set, self.timeout())?;
 
         let mut answers = set.iter().map(PollFd::revents);
@@ -259,6 +279,7 @@ impl<'job> Watch<'job> {
         match status.code() {
             // As with `timeout`, however it then ended.
             _ if self.timed_out => Outcome::TimedOut,
+            _ if self.lost => Outcome::Lost,
             Some(0) => Outcome::Success,
             _ if self.told || self.killed => Outcome::Stopped,
             // A status has eight bits.

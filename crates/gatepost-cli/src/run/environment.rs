@@ -13,7 +13,8 @@ pub(crate) type Variables = Vec<(&'static str, Option<OsString>)>;
 /// The environment of a command that runs under `held`, inside of the runs `around`. `gpu`: whose slots are GPUs.
 pub(crate) fn of(held: &[Held], gpu: Option<&str>, around: &[Ancestor]) -> Variables {
     let each = |word: &dyn Fn(&Held) -> String| Some(held.iter().map(word).collect::<Vec<_>>().join(" ").into());
-    let mut variables = vec![(nested::VARIABLE, Some(nested::for_descendants(around, held)))];
+    let names = held.iter().map(|held| (held.semaphore.path(), held.permit.id()));
+    let mut variables = vec![(nested::VARIABLE, Some(nested::for_descendants(around, names)))];
     if held.is_empty() {
         // All was had around us, and those variables stand.
         return variables;

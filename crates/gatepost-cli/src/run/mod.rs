@@ -23,7 +23,7 @@
 pub(crate) mod args;
 pub(crate) mod environment;
 pub(crate) mod line;
-mod nested;
+pub(crate) mod nested;
 mod report;
 pub(crate) mod take;
 mod watch;

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use gatepost_shared::{PermitId, Semaphore};
 
-use super::take::Held;
 use crate::error::Error;
 
 /// The variable.
@@ -40,8 +39,11 @@ fn parse(text: &OsStr) -> Vec<Ancestor> {
 }
 
 /// What our own descendants are told: all that was held around us, and what we hold.
-pub(crate) fn for_descendants(around: &[Ancestor], held: &[Held]) -> OsString {
-    let ours = held.iter().map(|held| Ancestor { path: absolute(held.semaphore.path()), id: held.permit.id() });
+pub(crate) fn for_descendants<'a>(
+    around: &[Ancestor],
+    held: impl IntoIterator<Item = (&'a Path, PermitId)>,
+) -> OsString {
+    let ours = held.into_iter().map(|(path, id)| Ancestor { path: absolute(path), id });
     let lines = around.iter().cloned().chain(ours).map(|ancestor| {
         let mut line = ancestor.path.into_os_string().into_vec();
         line.extend_from_slice(format!(":{}", ancestor.id).as_bytes());

@@ -28,6 +28,8 @@ fn help_says_everything_that_is_defined() {
         "--progress",
         "--quiet",
         "--log",
+        "--sem",
+        "--sem-limit",
         "nothing overtakes",
         "{#}",
         "{1} {2}",

@@ -8,6 +8,7 @@
 mod acts;
 mod command;
 mod doctor;
+mod each;
 mod killed;
 mod lease;
 mod program;
