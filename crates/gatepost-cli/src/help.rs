@@ -85,7 +85,9 @@ Exit status:
   With 126 and 127 the run ends at the first job. Only if CMD itself holds
   a placeholder are they failures of single jobs, and the status is theirs
   if all failures are of that kind. Jobs that the run itself ended are no
-  failures.
+  failures. With --sem, what is wrong with the semaphore before the first
+  job is 64, 69 or 77, as for `gatepost run`; a job whose permit was
+  revoked has status 120 in the log.
 
 Examples:
   Count the lines of every source file, four files at a time:

@@ -28,7 +28,7 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         let of_ours = ignored();
         let heeded = ENDING.into_iter().chain(OTHERS).filter(|signal| *signal == SIGCHLD || !of_ours.contains(signal));
-        SignalDelivery::with_pipe(read, write, SignalOnly::default(), heeded).map(Self)
+        SignalDelivery::with_pipe(read, write, SignalOnly, heeded).map(Self)
     }
 
     /// Those that have come since the last time, each kind once.

@@ -192,42 +192,35 @@ fn course(options: &Options, story: &mut Story) -> Result<Outcome, Error> {
 
 /// Becomes the command; returns only if that cannot be, and then the permits are free.
 fn replace(options: &Options, environment: environment::Variables, held: Vec<Held>) -> Error {
-    let left = leave_to_ourselves(held);
-    let error = match left {
-        Err((error, _)) => error,
-        Ok(left) => {
-            let program = options.command.first().map(OsString::as_os_str).unwrap_or_default();
-            let mut command = Command::new(program);
-            command.args(options.command.iter().skip(1));
-            for (name, value) in environment {
-                match value {
-                    Some(value) => command.env(name, value),
-                    None => command.env_remove(name),
-                };
-            }
-            let source = command.exec();
-            for (semaphore, id) in left {
-                // We end in an instant, and then it is free in any case.
-                let _ = semaphore.release(id);
-            }
-            not_started(program, source)
-        }
+    let left = match leave_to_ourselves(held) {
+        Ok(left) => left,
+        Err(error) => return error,
     };
-    error
+    let program = options.command.first().map(OsString::as_os_str).unwrap_or_default();
+    let mut command = Command::new(program);
+    command.args(options.command.iter().skip(1));
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let source = command.exec();
+    for (semaphore, id) in left {
+        // We end in an instant, and then it is free in any case.
+        let _ = semaphore.release(id);
+    }
+    not_started(program, source)
 }
 
 type Left = Vec<(gatepost_shared::Semaphore, gatepost_shared::PermitId)>;
 
 /// Ties the permits to our process, whatever program it becomes, and to the descriptors that it hands on.
-fn leave_to_ourselves(held: Vec<Held>) -> Result<Left, (Error, Vec<Held>)> {
+fn leave_to_ourselves(held: Vec<Held>) -> Result<Left, Error> {
     for one in &held {
-        let tied = one.permit.keep(std::process::id()).map_err(Error::from).and_then(|()| {
-            fcntl_setfd(one.semaphore.session_fd(), FdFlags::empty())
-                .map_err(|errno| Error::SetUp { source: errno.into() })
-        });
-        if let Err(error) = tied {
-            return Err((error, held));
-        }
+        one.permit.keep(std::process::id())?;
+        fcntl_setfd(one.semaphore.session_fd(), FdFlags::empty())
+            .map_err(|errno| Error::SetUp { source: errno.into() })?;
     }
     Ok(held.into_iter().map(|held| (held.semaphore, held.permit.leave())).collect())
 }
