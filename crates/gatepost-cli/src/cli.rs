@@ -55,6 +55,10 @@ pub(crate) enum Subcommand {
     #[cfg(target_os = "linux")]
     #[command(after_help = help::DOCTOR_AFTER)]
     Doctor(crate::doctor::DoctorArgs),
+    /// What looks at the semaphores of the machine.
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    View(crate::view::Command),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  gatepost completions bash > ~/.local/share/bash-completion/completions/gatepost"

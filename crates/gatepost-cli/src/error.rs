@@ -307,6 +307,42 @@ pub(crate) enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// `top` has no terminal to draw on.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "top draws on a terminal, and {what} is none; `gatepost list`, `gatepost status NAME` and `--json` print instead"
+    )]
+    NoTerminal {
+        /// Standard input or output.
+        what: &'static str,
+    },
+    /// The terminal does not do as it is told.
+    #[cfg(target_os = "linux")]
+    #[error("cannot draw on this terminal: {source}; `gatepost list` and `gatepost status NAME` print instead")]
+    Terminal {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `serve` cannot listen.
+    #[cfg(target_os = "linux")]
+    #[error("cannot listen on {address}: {source}; {}", listening(.source))]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What to do about an address that cannot be had.
+#[cfg(target_os = "linux")]
+fn listening(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "something listens there already (`ss -ltnp` says what): give another port, or :0 for any",
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address: give one of its own (`ip address`)",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: give a higher one, such as 127.0.0.1:9190",
+        _ => "give another address, such as 127.0.0.1:9190",
+    }
 }
 
 impl Error {

@@ -10,6 +10,7 @@
 //! | `child`      | one command, supervised as a shell supervises a job (Linux)
 //! | `run`        | `gatepost run`: one command under permits of the machine (Linux)
 //! | `acts`       | `resize`, `revoke`, `acquire` and so on: what is done to a semaphore (Linux)
+//! | `view`       | `list`, `status`, `top`, `events`, `serve`: to look and not to touch (Linux)
 //! | `each`       | `gatepost each`: bounded, weighted parallel jobs
 //! | `doctor`     | `gatepost doctor`: what this machine offers (Linux)
 //! | `system`     | the few calls that need `unsafe` (Linux)
@@ -41,6 +42,8 @@ mod run;
 #[cfg(target_os = "linux")]
 mod system;
 mod values;
+#[cfg(target_os = "linux")]
+mod view;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -72,6 +75,8 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
         cli::Subcommand::Doctor(arguments) => doctor::run(&arguments),
         #[cfg(target_os = "linux")]
         cli::Subcommand::Machine(command) => command.run(),
+        #[cfg(target_os = "linux")]
+        cli::Subcommand::View(command) => view::run(&command),
         cli::Subcommand::Completions { shell } => generate::completions(shell),
         cli::Subcommand::Man { command } => generate::man(command.as_deref()),
     };

@@ -1,0 +1,30 @@
+//! What stands after the options in the help of the commands that look.
+
+/// `gatepost list`.
+pub(crate) const LIST: &str = "\
+A semaphore that cannot be read is a line with its error, and not the end of
+the list.
+
+Examples:
+  gatepost list
+  gatepost list --json | jq -r 'select(.used == .limit) | .name'
+  gatepost list --dir /run/gatepost";
+
+/// `gatepost status`.
+pub(crate) const STATUS: &str = "\
+Permits are named NAME:NUMBER, which is what `gatepost revoke` and `gatepost
+release` take. The sentence above the queue says why its head is not served.
+
+Examples:
+  gatepost status build
+  gatepost status ./ci.gate
+  gatepost status build --json | jq '.holders[] | {label, held_ns}'";
+
+/// `gatepost events`.
+pub(crate) const EVENTS: &str = "\
+Ordinary acquires and releases are no events; `status` counts them.
+
+Examples:
+  gatepost events build
+  gatepost events build --follow --json
+  gatepost events build --since 120";

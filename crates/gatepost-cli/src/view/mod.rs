@@ -1,0 +1,166 @@
+//! What looks at the semaphores of a machine without being a session of them.
+//!
+//! ```text
+//!             folder: Observer -> Status | why not      watch: a thread for each semaphore, a bell for all
+//!    ┌──────────┬──────────┬──────────┐                      ┌──────────────┐
+//!  list      status      events    (JSON: the library's     top           serve
+//!    │          │          │        own types, one a line)   │              │
+//!    └── words, why: how durations, states and reasons are put, the same in every view ──┘
+//! ```
+//! Everything here reads. Only the keys of `top` act, and for that they open a session for as long as the act takes.
+
+mod events;
+mod folder;
+mod help;
+mod list;
+mod process;
+#[cfg(test)]
+mod samples;
+mod status;
+mod why;
+mod words;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::error::Error;
+use crate::exit;
+use crate::machine::open::Place;
+use folder::Folder;
+
+/// The commands that look.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the semaphores of this machine: used, waiting, the oldest holder
+    #[command(after_help = help::LIST)]
+    List(ListArgs),
+    /// Show one semaphore: who holds, who waits and why, what has happened
+    #[command(after_help = help::STATUS)]
+    Status(StatusArgs),
+    /// Print what was done by force: reclaims, revocations, resizes, repairs
+    #[command(after_help = help::EVENTS)]
+    Events(EventsArgs),
+}
+
+/// The arguments of `gatepost list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print one JSON object a line: a status, or name, path and error
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The arguments of `gatepost status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The semaphore: a name, or the path of its file with a slash in it
+    name: String,
+
+    /// Print the status as one line of JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The arguments of `gatepost events`.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// The semaphore: a name, or the path of its file with a slash in it
+    name: String,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+
+    /// Go on: wait for more, and print each as it comes
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Begin with event number N instead of the oldest that is kept
+    ///
+    /// Numbers have no gaps. The file keeps the last 512 events; if N is older than those, the first number printed is
+    /// greater than N, and the events between are gone.
+    #[arg(long, value_name = "N")]
+    since: Option<u64>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// How many of the last events `status` shows.
+const SHOWN_EVENTS: usize = 5;
+
+/// Runs one of the commands.
+pub(crate) fn run(command: &Command) -> Result<u8, Error> {
+    match command {
+        Command::List(arguments) => {
+            let (text, aside) = list::show(&Folder::of(&arguments.place), arguments.json)?;
+            print(text.as_bytes())?;
+            if let Some(aside) = aside {
+                eprintln!("gatepost: {aside}");
+            }
+            Ok(exit::SUCCESS)
+        }
+        Command::Status(arguments) => {
+            let observer = Folder::of(&arguments.place).observe(&arguments.name)?;
+            let status = observer.status()?;
+            let text = if arguments.json {
+                folder::line(&status)
+            } else {
+                status::text(&status, &folder::last_events(&observer, SHOWN_EVENTS))
+            };
+            print(text.as_bytes()).map(|_| exit::SUCCESS)
+        }
+        Command::Events(arguments) => follow(arguments),
+    }
+}
+
+/// The longest wait at one time; what wakes us earlier is an event.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+fn follow(arguments: &EventsArgs) -> Result<u8, Error> {
+    let observer = Folder::of(&arguments.place).observe(&arguments.name)?;
+    let mut events = observer.events();
+    if let Some(number) = arguments.since {
+        events = events.since(number);
+    }
+    let mut text = String::new();
+    for event in events.by_ref() {
+        text.push_str(&events::line(&event, arguments.json));
+    }
+    if print(text.as_bytes())? == Reader::Gone {
+        return Ok(exit::SUCCESS);
+    }
+    while arguments.follow {
+        if let Some(event) = events.wait(PATIENCE)
+            && print(events::line(&event, arguments.json).as_bytes())? == Reader::Gone
+        {
+            break;
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// Whether somebody still reads our output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
+}
+
+/// Writes `text` to standard output at once; a reader that went away wants no more of it, and that is no failure.
+fn print(text: &[u8]) -> Result<Reader, Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(source) if source.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(source) => Err(Error::Output { source }),
+    }
+}
