@@ -28,3 +28,21 @@ Examples:
   gatepost events build
   gatepost events build --follow --json
   gatepost events build --since 120";
+
+/// `gatepost top`.
+pub(crate) const TOP: &str = "\
+Keys:
+  up, down   choose a semaphore
+  r          resize: a new limit for everybody, 0 drains
+  p          pause, and resume
+  x          revoke: choose a holder, and confirm
+  ?          all keys
+  q          quit
+
+It draws when something changes, and every second. It looks without taking
+part; only r, p and x open the semaphore, for as long as that takes. With
+NO_COLOR set it uses no colours.
+
+Examples:
+  gatepost top
+  gatepost top --dir /run/gatepost";

@@ -17,6 +17,8 @@ mod process;
 #[cfg(test)]
 mod samples;
 mod status;
+mod top;
+mod watch;
 mod why;
 mod words;
 
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     /// Print what was done by force: reclaims, revocations, resizes, repairs
     #[command(after_help = help::EVENTS)]
     Events(EventsArgs),
+    /// Watch the semaphores of this machine live, and resize, pause or revoke with a key
+    #[command(after_help = help::TOP)]
+    Top(TopArgs),
 }
 
 /// The arguments of `gatepost list`.
@@ -94,6 +99,13 @@ pub(crate) struct EventsArgs {
     place: Place,
 }
 
+/// The arguments of `gatepost top`.
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
 /// How many of the last events `status` shows.
 const SHOWN_EVENTS: usize = 5;
 
@@ -119,6 +131,7 @@ pub(crate) fn run(command: &Command) -> Result<u8, Error> {
             print(text.as_bytes()).map(|_| exit::SUCCESS)
         }
         Command::Events(arguments) => follow(arguments),
+        Command::Top(arguments) => top::run(&Folder::of(&arguments.place)),
     }
 }
 

@@ -1,0 +1,274 @@
+//! Watches all semaphores of a folder and makes a picture of them when something changes, for `top` and for the page.
+//!
+//! ```text
+//!  watcher, one for each semaphore            scanner, one                     subscribers
+//!  W1 sleep until it changes                  S1 wait until one subscribes
+//!  W2 look, to set what "changes" means       S2 look at all ── picture n+1 ──> wake with picture n+1
+//!  W3 ring ─────────────────────────────>     S3 sleep a second, or until rung
+//!  W4 sleep until picture n+1                 S4 sleep out the gap
+//! ```
+//! P1. Between two pictures lies at least [`GAP`]: a semaphore that changes a million times a second costs ten pictures, since
+//!     by W4 its watcher rings once for each.
+//! P2. What changes no file, such as a death, is seen within a second (S3).
+//! P3. Nobody looks while nobody subscribes (S1; W1 ends within a second).
+//! P4. No change is missed: what comes before W2 is in the picture that the ring of W3 asks for, and what comes after it ends
+//!     the next W1.
+//! P5. A file that was removed and made again is opened again: a description of the old one would never change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gatepost_shared::{Event, Observer};
+
+use super::folder::{self, Folder, Sight};
+
+/// The least time between two pictures.
+const GAP: Duration = Duration::from_millis(100);
+/// The longest time between two pictures while somebody looks.
+const TICK: Duration = Duration::from_secs(1);
+/// More semaphores than this are seen every second only, and not when they change.
+const WATCHERS: usize = 64;
+/// How many of the last events a picture has of each semaphore.
+const EVENTS: usize = 20;
+
+/// One look at everything.
+#[derive(Debug, Default)]
+pub(crate) struct Picture {
+    /// Which one it is, from 1; 0 is none.
+    pub(crate) number: u64,
+    /// The semaphores by name.
+    pub(crate) looks: Vec<Look>,
+    /// Why the folder could not be read, if so.
+    pub(crate) trouble: Option<String>,
+}
+
+/// One semaphore in a picture.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// What it is, or why it cannot be seen.
+    pub(crate) sight: Sight,
+    /// The last of its events, the oldest first.
+    pub(crate) events: Vec<Event>,
+}
+
+/// The watching of a folder; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: Folder,
+    state: Mutex<State>,
+    /// Rung at every change of the state.
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    picture: Arc<Picture>,
+    subscribers: usize,
+    rung: bool,
+    ended: bool,
+}
+
+impl Watch {
+    /// Starts to watch; nobody looks before somebody subscribes.
+    pub(crate) fn start(folder: Folder) -> io::Result<Self> {
+        let shared = Arc::new(Shared { folder, state: Mutex::default(), bell: Condvar::new() });
+        let scanner = Arc::clone(&shared);
+        thread::Builder::new().name("scanner".into()).spawn(move || scanner.scan())?;
+        Ok(Self { shared })
+    }
+
+    /// Somebody who looks from now on.
+    pub(crate) fn subscribe(&self) -> Subscription {
+        let mut state = self.shared.lock();
+        // While nobody looked, the last picture grew old: it is not the first one to be seen.
+        let seen = if state.subscribers == 0 { state.picture.number } else { 0 };
+        state.subscribers += 1;
+        drop(state);
+        self.shared.bell.notify_all();
+        Subscription { shared: Arc::clone(&self.shared), seen }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.bell.notify_all();
+    }
+}
+
+/// Somebody who looks.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    shared: Arc<Shared>,
+    seen: u64,
+}
+
+impl Subscription {
+    /// The next picture that this subscriber has not seen, which may leave out some; nothing if there is none in `time`.
+    pub(crate) fn next(&mut self, time: Duration) -> Option<Arc<Picture>> {
+        let state = self.shared.lock();
+        let state = self.shared.wait(state, time, |state| state.picture.number <= self.seen && !state.ended);
+        let picture = Arc::clone(&state.picture);
+        (picture.number > self.seen).then(|| {
+            self.seen = picture.number;
+            picture
+        })
+    }
+
+    /// Asks for a picture soon, since something was done.
+    pub(crate) fn ring(&self) {
+        self.shared.ring();
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.shared.lock().subscribers -= 1;
+    }
+}
+
+/// A semaphore that the scanner has open.
+#[derive(Debug)]
+struct Open {
+    observer: Observer,
+    file: (u64, u64),
+    /// Ends its watcher when it goes.
+    leash: Option<Leash>,
+}
+
+#[derive(Debug)]
+struct Leash(Arc<AtomicBool>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock, and what it guards is whole between any two statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(
+        &self,
+        state: MutexGuard<'s, State>,
+        time: Duration,
+        condition: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'s, State> {
+        let waited = self.bell.wait_timeout_while(state, time, |state| condition(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn ring(&self) {
+        self.lock().rung = true;
+        self.bell.notify_all();
+    }
+
+    fn scan(self: Arc<Self>) {
+        let mut open = BTreeMap::new();
+        loop {
+            let state = self.lock();
+            let mut state =
+                self.bell.wait_while(state, |state| state.subscribers == 0 && !state.ended).unwrap_or_else(PoisonError::into_inner);
+            if state.ended {
+                return;
+            }
+            state.rung = false;
+            let number = state.picture.number + 1;
+            drop(state);
+            let began = Instant::now();
+            let picture = Arc::new(self.look(number, &mut open));
+            let mut state = self.lock();
+            state.picture = picture;
+            self.bell.notify_all();
+            let state = self.wait(state, TICK, |state| !state.rung && !state.ended);
+            drop(self.wait(state, GAP.saturating_sub(began.elapsed()), |state| !state.ended));
+        }
+    }
+
+    fn look(self: &Arc<Self>, number: u64, open: &mut BTreeMap<String, Open>) -> Picture {
+        let names = match self.folder.names() {
+            Ok(names) => names,
+            Err(error) => return Picture { number, looks: Vec::new(), trouble: Some(error.to_string()) },
+        };
+        open.retain(|name, open| {
+            names.iter().any(|(listed, path)| listed == name && identity(path) == Some(open.file))
+        });
+        let see = |(name, path): (String, std::path::PathBuf)| {
+            let status = self.opened(&name, &path, open).and_then(|open| {
+                let status = open.observer.status()?;
+                Ok((status, folder::last_events(&open.observer, EVENTS)))
+            });
+            let (seen, events) = match status {
+                Ok((status, events)) => (Ok(status), events),
+                Err(error) => (Err(error.to_string()), Vec::new()),
+            };
+            Look { sight: Sight { name, path, seen }, events }
+        };
+        Picture { number, looks: names.into_iter().map(see).collect(), trouble: None }
+    }
+
+    fn opened<'o>(
+        self: &Arc<Self>,
+        name: &str,
+        path: &Path,
+        open: &'o mut BTreeMap<String, Open>,
+    ) -> Result<&'o Open, gatepost_shared::Error> {
+        let watched = open.values().filter(|open| open.leash.is_some()).count();
+        match open.entry(name.to_owned()) {
+            std::collections::btree_map::Entry::Occupied(open) => Ok(open.into_mut()),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                // Before it is opened: if it is replaced in between, the next look sees that.
+                let file = identity(path).unwrap_or_default();
+                let observer = self.folder.observe(name)?;
+                let leash = (watched < WATCHERS).then(|| self.watch(name)).flatten();
+                Ok(place.insert(Open { observer, file, leash }))
+            }
+        }
+    }
+
+    /// Starts a watcher; without one the semaphore is seen every second all the same.
+    fn watch(self: &Arc<Self>, name: &str) -> Option<Leash> {
+        let observer = self.folder.observe(name).ok()?;
+        observer.status().ok()?;
+        let shared = Arc::clone(self);
+        let end = Arc::new(AtomicBool::new(false));
+        let leash = Leash(Arc::clone(&end));
+        let watch = move || {
+            while !end.load(Relaxed) {
+                if !observer.wait_change(TICK) {
+                    let idle = |state: &mut State| state.subscribers == 0 && !state.ended;
+                    drop(shared.bell.wait_while(shared.lock(), idle));
+                    continue;
+                }
+                let before = shared.lock().picture.number;
+                if observer.status().is_err() {
+                    return;
+                }
+                shared.ring();
+                let older = |state: &mut State| state.picture.number <= before && !state.ended;
+                drop(shared.bell.wait_while(shared.lock(), older));
+            }
+        };
+        thread::Builder::new().name("watcher".into()).spawn(watch).ok().map(|_| leash)
+    }
+}
+
+/// What tells a file from another of the same name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
