@@ -46,3 +46,21 @@ NO_COLOR set it uses no colours.
 Examples:
   gatepost top
   gatepost top --dir /run/gatepost";
+
+/// `gatepost serve`.
+pub(crate) const SERVE: &str = "\
+There is no authentication and no encryption: whoever reaches ADDR reads names,
+commands and process numbers. Nothing can be changed by it. The default is
+reached from this machine alone; put a proxy that knows its users in front of
+it for others.
+
+Paths:
+  /            the page: gauges, holders, queues, events, live
+  /metrics     the text format of Prometheus
+  /api/status  what `gatepost list --json` prints
+
+Examples:
+  gatepost serve
+  gatepost serve :9191
+  gatepost serve 0.0.0.0:9190 --host build-box.lan
+  curl -s localhost:9190/metrics";

@@ -16,6 +16,7 @@ mod list;
 mod process;
 #[cfg(test)]
 mod samples;
+mod serve;
 mod status;
 mod top;
 mod watch;
@@ -23,6 +24,7 @@ mod why;
 mod words;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     /// Watch the semaphores of this machine live, and resize, pause or revoke with a key
     #[command(after_help = help::TOP)]
     Top(TopArgs),
+    /// Serve a live page, and metrics for Prometheus
+    #[command(after_help = help::SERVE)]
+    Serve(ServeArgs),
 }
 
 /// The arguments of `gatepost list`.
@@ -106,6 +111,24 @@ pub(crate) struct TopArgs {
     place: Place,
 }
 
+/// The arguments of `gatepost serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen: ADDRESS:PORT, ADDRESS, or :PORT for loopback alone
+    #[arg(value_name = "ADDR", value_parser = serve::address, default_value = "127.0.0.1:9190")]
+    address: SocketAddr,
+
+    /// Answer to this name, too, in the Host header; may be given several times
+    ///
+    /// Addresses and localhost are always answered to. Any other name is refused, since a page from elsewhere could point
+    /// its own name here and read what is served (DNS rebinding).
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
 /// How many of the last events `status` shows.
 const SHOWN_EVENTS: usize = 5;
 
@@ -132,6 +155,7 @@ pub(crate) fn run(command: &Command) -> Result<u8, Error> {
         }
         Command::Events(arguments) => follow(arguments),
         Command::Top(arguments) => top::run(&Folder::of(&arguments.place)),
+        Command::Serve(arguments) => serve::run(&Folder::of(&arguments.place), arguments.address, &arguments.host),
     }
 }
 

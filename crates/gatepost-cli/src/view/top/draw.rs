@@ -189,8 +189,8 @@ fn found(model: &Model, status: &Status, look: &Look, theme: Theme, area: Rect) 
         lines.push(Line::styled(text, theme.bad()));
     }
 
-    // Three lists, each with a title and an empty line above, and the line of times between.
-    let fixed = lines.len() + 3 * 2 + 1;
+    // Three lists, each with a title and an empty line above, and the line of times with one.
+    let fixed = lines.len() + 3 * 2 + 2;
     let wants = [status.holders.len().max(1), status.waiters.len().max(1), look.events.len().max(1)];
     let [holding, waiting, happened] = share(height.saturating_sub(fixed), wants);
 
@@ -204,6 +204,7 @@ fn found(model: &Model, status: &Status, look: &Look, theme: Theme, area: Rect) 
         Span::raw(reason),
     ]));
     queue(&mut lines, status, theme, waiting);
+    lines.push(Line::default());
     lines.push(times(status, theme));
     lines.push(Line::default());
     lines.push(Line::styled("last events", theme.title()));
@@ -263,8 +264,9 @@ fn holders(lines: &mut Vec<Line<'static>>, model: &Model, status: &Status, theme
         let line = Line::from(vec![
             Span::raw(format!("{:>width$}  {:>3}  ", holder.id.to_string(), holder.permits)),
             Span::styled(bar(holder.held.as_secs_f64(), most), style),
-            Span::raw(format!(" {:>6}  {}{slots}", age(holder.held), words::label(&holder.label))),
+            Span::raw(format!(" {:>6}{slots}", age(holder.held))),
             Span::styled(state, style),
+            Span::raw(format!("  {}", words::label(&holder.label))),
         ]);
         lines.push(if marked == Some(k) { line.patch_style(theme.marked()) } else { line });
     }
@@ -301,7 +303,7 @@ fn times(status: &Status, theme: Theme) -> Line<'static> {
     let statistics = &status.statistics;
     let mut spans = Vec::new();
     for (what, histogram) in [("wait", &statistics.wait), ("  hold", &statistics.hold)] {
-        let quantile = |q| bound(histogram.quantile(q));
+        let quantile = |q| bound(histogram.quantile(q)).replace(' ', "");
         spans.push(Span::styled(what, theme.title()));
         spans.push(Span::raw(format!(" p50 {} p99 {}", quantile(0.5), quantile(0.99))));
     }
