@@ -128,6 +128,7 @@ mod tests {
     fn a_picture_is_one_event_of_one_line() {
         let bytes = encode(&samples::picture(), "/run");
         let text = String::from_utf8(bytes).expect("text");
+        samples::is_as_in("stream.txt", &text);
         let data = text.strip_prefix("data: ").and_then(|data| data.strip_suffix("\n\n")).expect("an event");
         assert!(!data.contains('\n'));
         let page: serde_json::Value = serde_json::from_str(data).expect("JSON");
