@@ -338,9 +338,15 @@ pub(crate) enum Error {
 #[cfg(target_os = "linux")]
 fn listening(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "something listens there already (`ss -ltnp` says what): give another port, or :0 for any",
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address: give one of its own (`ip address`)",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: give a higher one, such as 127.0.0.1:9190",
+        io::ErrorKind::AddrInUse => {
+            "something listens there already (`ss -ltnp` says what): give another port, or :0 for any"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address: give one of its own (`ip address`)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege: give a higher one, such as 127.0.0.1:9190"
+        }
         _ => "give another address, such as 127.0.0.1:9190",
     }
 }

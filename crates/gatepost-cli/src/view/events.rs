@@ -2,8 +2,8 @@
 
 use gatepost_shared::{Event, EventKind};
 
-use super::words::{clean, clock, counted};
 use super::folder;
+use super::words::{clean, clock, counted};
 
 /// `event` as one line, its newline included.
 pub(crate) fn line(event: &Event, json: bool) -> String {

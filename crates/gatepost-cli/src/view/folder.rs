@@ -74,7 +74,9 @@ impl Folder {
     /// The names and files of what is in it; a folder that is not there has nothing in it.
     pub(crate) fn names(&self) -> Result<Vec<(String, PathBuf)>, Error> {
         match gatepost_shared::list(&self.path) {
-            Err(gatepost_shared::Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(gatepost_shared::Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(Vec::new())
+            }
             listed => Ok(listed?),
         }
     }

@@ -36,7 +36,8 @@ fn page(status: &Status, events: &[Event], look: Look<'_>) -> String {
     if !events.is_empty() {
         let _ = writeln!(out, "\nlast events (all that are kept: gatepost events {name})");
         for event in events {
-            let _ = writeln!(out, "  {:>6} ago  {}", age(folder::ago(status.now, event.when)), super::events::what(event));
+            let _ =
+                writeln!(out, "  {:>6} ago  {}", age(folder::ago(status.now, event.when)), super::events::what(event));
         }
     }
     out
@@ -47,7 +48,9 @@ fn lock(out: &mut String, owner: &Session, look: Look<'_>) {
     let _ = write!(out, "lock: pid {pid} ({}) is in the critical section", clean(&owner.name));
     let _ = match look(owner.process) {
         _ if !owner.alive => writeln!(out, " and dead: the next one that needs it takes it over"),
-        Some(Seen { stopped: true, .. }) => writeln!(out, " and stopped, so nobody comes to anything: kill -CONT {pid}"),
+        Some(Seen { stopped: true, .. }) => {
+            writeln!(out, " and stopped, so nobody comes to anything: kill -CONT {pid}")
+        }
         Some(_) => writeln!(out, " for longer than a look takes: does it get any processor time?"),
         None => writeln!(out, "; it is of another PID namespace: look there whether it is stopped"),
     };
@@ -77,7 +80,8 @@ fn holders(out: &mut String, status: &Status, look: Look<'_>) {
         let process = holder.session.process;
         let running = holder.keep.filter(|_| !holder.session.alive).unwrap_or(process);
         let directory = look(running).and_then(|seen| seen.directory);
-        let directory = directory.map_or_else(String::new, |path| format!(" in {}", clean(&path.display().to_string())));
+        let directory =
+            directory.map_or_else(String::new, |path| format!(" in {}", clean(&path.display().to_string())));
         let _ = writeln!(out, "      pid {}{directory}: {}", process.pid, state(status, holder));
     }
 }
@@ -161,11 +165,15 @@ fn sessions(out: &mut String, status: &Status) {
 }
 
 fn statistics(out: &mut String, statistics: &Statistics) {
-    let Statistics { acquired, released, waited, timeouts, cancelled, reclaimed, revoked, takeovers, wait, hold, .. } =
-        statistics;
+    let Statistics {
+        acquired, released, waited, timeouts, cancelled, reclaimed, revoked, takeovers, wait, hold, ..
+    } = statistics;
     let _ = writeln!(out, "\nsince it was created");
     let _ = writeln!(out, "  {acquired} acquired, {waited} of them after a wait; {released} released");
-    let _ = writeln!(out, "  {timeouts} timed out, {cancelled} went away, {reclaimed} taken back from the dead, {revoked} revoked");
+    let _ = writeln!(
+        out,
+        "  {timeouts} timed out, {cancelled} went away, {reclaimed} taken back from the dead, {revoked} revoked"
+    );
     if *takeovers > 0 {
         let _ = writeln!(out, "  {} taken over from a dead owner", counted(*takeovers, "critical section"));
     }

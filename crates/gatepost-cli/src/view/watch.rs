@@ -182,8 +182,10 @@ impl Shared {
         let mut open = BTreeMap::new();
         loop {
             let state = self.lock();
-            let mut state =
-                self.bell.wait_while(state, |state| state.subscribers == 0 && !state.ended).unwrap_or_else(PoisonError::into_inner);
+            let mut state = self
+                .bell
+                .wait_while(state, |state| state.subscribers == 0 && !state.ended)
+                .unwrap_or_else(PoisonError::into_inner);
             if state.ended {
                 return;
             }

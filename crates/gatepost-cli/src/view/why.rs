@@ -116,7 +116,9 @@ mod tests {
         status.holders[1].state = HolderState::Dead;
         assert!(head_waits(&status).is_some_and(|why| why.contains("2 are held by the dead")));
         status.limit = 5;
-        assert!(head_waits(&status).is_some_and(|why| why.contains("lowered to 5") && why.contains("until 5 come back")));
+        assert!(
+            head_waits(&status).is_some_and(|why| why.contains("lowered to 5") && why.contains("until 5 come back"))
+        );
         assert_eq!(state(&status), "over the limit");
     }
 

@@ -1,97 +1,123 @@
-//! The page in a real browser: Chromium without a window, driven from outside by its command line.
+//! The page in a real browser.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use gatepost_shared::Permit;
+use serde_json::json;
 
+use crate::chromium::{Browser, found};
 use crate::client::Server;
-use crate::yard::{PATIENCE, Running, Yard, queue, take};
+use crate::yard::{Yard, queue, take};
 
-/// Chromium, where there is one; `GATEPOST_REQUIRE_CHROMIUM=1` means that there must be.
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file());
-    if found.is_none() {
-        assert!(std::env::var_os("GATEPOST_REQUIRE_CHROMIUM").is_none_or(|value| value != "1"), "there is no Chromium");
-        eprintln!("no Chromium here: the page goes unseen");
-    }
-    found
+fn open(chromium: &PathBuf, server: &Server) -> Browser {
+    Browser::open(chromium, &format!("http://{}/", server.address), 1200, 1180)
 }
 
-/// What Chromium makes of `server`'s page, after so long that live data has arrived.
-fn seen(chromium: &PathBuf, server: &Server, arguments: &[&str]) -> String {
-    let profile = TempDir::new().expect("a temporary directory");
-    let mut command = Command::new(chromium);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]);
-    // A stream of events never ends loading, so it is given a time.
-    command.arg(format!("--user-data-dir={}", profile.path().display())).arg("--timeout=5000").args(arguments);
-    command.arg(format!("http://{}/", server.address));
-    let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
-    let out = child.0.stdout.take().expect("a pipe");
-    let text = std::thread::spawn(move || std::io::read_to_string(out).expect("text"));
-    let began = Instant::now();
-    assert_eq!(child.ends(), 0, "after {:?} of at most {PATIENCE:?}", began.elapsed());
-    text.join().expect("it was read")
+/// The text of all that a selector finds.
+fn text(browser: &Browser, selector: &str) -> String {
+    let found =
+        browser.evaluate(&format!("[...document.querySelectorAll('{selector}')].map(e => e.innerText).join('\\n')"));
+    found.as_str().expect("text").to_owned()
 }
 
 #[test]
-fn live_data_appears_on_the_page() {
-    let Some(chromium) = chromium() else { return };
+fn live_data_appears_on_the_page_and_changes_there() {
+    let Some(chromium) = found() else { return };
     let yard = Yard::new();
     let build = yard.semaphore("build", 8);
     let _idle = yard.semaphore("link", 2);
-    let _held = [take(&build, 4, "cargo build --release"), take(&build, 3, "<b>make</b>")];
+    let held = take(&build, 4, "cargo build --release");
+    let _markup = take(&build, 3, "<b>make</b>");
     queue(&build, 3, "cargo test --workspace");
     let server = Server::start(&yard, &[]);
-    let dom = seen(&chromium, &server, &["--dump-dom"]);
+    let browser = open(&chromium, &server);
+    browser.until("document.querySelectorAll('article').length === 2");
+    assert_eq!(text(&browser, "#link"), "live");
+    assert_eq!(text(&browser, "h2"), "build\nlink");
+    let article = text(&browser, "article");
     let own = format!("pid {}", std::process::id());
+    // What a process calls itself stays text.
     for words in [
-        "data-live=\"yes\"",
-        "<h2>build</h2>",
-        "<h2>link</h2>",
+        "7/8",
         "cargo build --release",
+        "<b>make</b>",
         "the head asks for 3, 1 is free",
-        "cargo test --workspace",
-        "aria-valuetext=\"7 of 8\"",
         "created with a limit of 8",
         &own,
-        // What a process calls itself stays text.
-        "&lt;b&gt;make&lt;/b&gt;",
     ] {
-        assert!(dom.contains(words), "{words:?} is not in:\n{dom}");
+        assert!(article.contains(words), "{words:?} is not in:\n{article}");
     }
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('article b').length === document.querySelectorAll('h3 b').length"),
+        true
+    );
+    assert_eq!(browser.evaluate("document.querySelector('[role=meter]').getAttribute('aria-valuenow')"), "7");
+    assert_eq!(browser.evaluate("document.title"), "(1 waiting) gatepost");
+
+    drop(held);
+    browser.until("document.querySelector('article').innerText.includes('cargo test') === false");
+    build.pause().expect("paused");
+    browser.until("document.querySelector('.state').innerText === 'paused'");
+    browser.is_content();
 }
 
 #[test]
 fn an_empty_folder_has_a_page_that_says_what_to_do() {
-    let Some(chromium) = chromium() else { return };
+    let Some(chromium) = found() else { return };
     let yard = Yard::new();
     let server = Server::start(&yard, &[]);
-    let dom = seen(&chromium, &server, &["--dump-dom"]);
-    assert!(dom.contains("gatepost run --sem NAME --limit N"), "{dom}");
+    let browser = open(&chromium, &server);
+    browser.until("document.querySelector('.notice code')");
+    assert!(text(&browser, "main").contains("gatepost run --sem NAME --limit N"));
+    std::fs::write(yard.path().join("bad.gate"), b"no semaphore").expect("the file is written");
+    browser.until("document.querySelector('article')");
+    assert!(text(&browser, "article").contains("unreadable"));
+    browser.is_content();
 }
 
-/// Makes the picture in `docs/`: `GATEPOST_SCREENSHOT=docs/serve.png cargo test … -- --ignored a_picture_for_the_docs`.
 #[test]
-#[ignore = "writes a file that is committed"]
-fn a_picture_for_the_docs() {
-    let chromium = chromium().expect("Chromium");
-    let target = PathBuf::from(std::env::var_os("GATEPOST_SCREENSHOT").expect("GATEPOST_SCREENSHOT says where"));
-    let target = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(target);
+fn the_page_comes_back_when_the_server_does() {
+    let Some(chromium) = found() else { return };
+    let yard = Yard::new();
+    let _build = yard.semaphore("build", 8);
+    let server = Server::start(&yard, &[]);
+    let browser = open(&chromium, &server);
+    browser.until("document.getElementById('link').dataset.live === 'yes'");
+    let address = server.address;
+    drop(server);
+    browser.until("document.getElementById('link').dataset.live === 'no'");
+    let _again = Server::start_at(&yard, &address.to_string(), &[]);
+    browser.until("document.getElementById('link').dataset.live === 'yes'");
+}
+
+#[test]
+fn it_fits_a_narrow_window() {
+    let Some(chromium) = found() else { return };
+    let (yard, _held) = busy();
+    let server = Server::start(&yard, &[]);
+    let browser = Browser::open(&chromium, &format!("http://{}/", server.address), 360, 700);
+    browser.until("document.querySelectorAll('article').length === 3");
+    let width = browser.evaluate("document.documentElement.scrollWidth");
+    assert!(width.as_u64().is_some_and(|width| width <= 360), "{width}");
+}
+
+/// A machine at work.
+fn busy() -> (Yard, Vec<Permit>) {
     let yard = Yard::new();
     let build = yard.semaphore("build", 8);
     let gpu = yard.semaphore("gpu", 2);
     let _link = yard.semaphore("link", 2);
-    for _ in 0..40 {
-        drop(take(&build, 2, "warm"));
+    for n in 0..60 {
+        let held = take(&build, 8, "an earlier build");
+        if n % 3 == 0 {
+            queue(&build, 1, "one that waits a moment");
+        }
+        drop(held);
     }
     build.pause().and_then(|()| build.resume()).expect("paused and resumed");
-    let _held = [
+    let stale = take(&gpu, 1, "a notebook that was forgotten");
+    gpu.revoke(stale.id(), "nobody answered").expect("revoked");
+    let held = vec![
         take(&build, 4, "cargo build --release"),
         take(&build, 2, "make -j2 check"),
         take(&build, 1, "ninja -C out"),
@@ -101,8 +127,28 @@ fn a_picture_for_the_docs() {
     queue(&build, 3, "cargo test --workspace");
     queue(&build, 1, "npm run build");
     queue(&gpu, 1, "python eval.py");
+    (yard, held)
+}
+
+/// Makes the picture in `docs/`:
+/// `GATEPOST_SCREENSHOT=docs/serve.png cargo test -p gatepost-cli --test view -- --ignored a_picture_for_the_docs`.
+#[test]
+#[ignore = "writes a file that is committed"]
+fn a_picture_for_the_docs() {
+    let chromium = found().expect("Chromium");
+    let target = PathBuf::from(std::env::var_os("GATEPOST_SCREENSHOT").expect("GATEPOST_SCREENSHOT says where"));
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(target);
+    let (yard, _held) = busy();
     let server = Server::start(&yard, &[]);
-    let shot = format!("--screenshot={}", target.display());
-    seen(&chromium, &server, &[&shot, "--window-size=1200,1180"]);
-    assert!(std::fs::metadata(&target).is_ok_and(|file| file.len() < 200 << 10), "it is there and below 200 KiB");
+    let browser = open(&chromium, &server);
+    if std::env::var_os("GATEPOST_SCREENSHOT_DARK").is_some() {
+        let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
+        browser.tell("Emulation.setEmulatedMedia", dark);
+    }
+    // Ages that can be told apart.
+    browser.until("document.querySelectorAll('article').length === 3");
+    browser.until("parseFloat(document.querySelector('td.age').innerText) >= 9");
+    let image = browser.screenshot();
+    assert!(image.starts_with(b"\x89PNG") && image.len() < 200 << 10, "{} bytes", image.len());
+    std::fs::write(target, image).expect("the picture is written");
 }

@@ -22,7 +22,11 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) fn start(yard: &Yard, arguments: &[&str]) -> Self {
-        let mut child = yard.gatepost(["serve", ":0"].iter().chain(arguments)).spawn().expect("it starts");
+        Self::start_at(yard, ":0", arguments)
+    }
+
+    pub(crate) fn start_at(yard: &Yard, address: &str, arguments: &[&str]) -> Self {
+        let mut child = yard.gatepost(["serve", address].iter().chain(arguments)).spawn().expect("it starts");
         let said = lines(child.stderr.take().expect("a pipe"));
         let running = Running(child);
         let line = said.recv_timeout(PATIENCE).expect("it says where it listens");

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod browser;
+mod chromium;
 mod client;
 mod events;
 mod list;

@@ -46,6 +46,27 @@ fn metrics_have_the_names_that_are_promised_and_satisfy_promtool() {
 }
 
 #[test]
+fn the_alerts_in_the_documentation_are_rules() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/observing.md");
+    let page = std::fs::read_to_string(path).expect("the page is there");
+    let block = page.split("```yaml\n").find(|block| block.starts_with("groups:")).expect("alerts");
+    let rules = block.split("```").next().expect("their text");
+    // Each metric that they name is one that there is.
+    let server = Server::start(&busy().0, &[]);
+    let metrics = server.get("/metrics").body;
+    let words = rules.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| word.starts_with("gatepost_"));
+    for metric in words {
+        assert!(metrics.contains(&format!("\n{metric}{{")), "{metric}");
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), rules).expect("it is written");
+    match Command::new("promtool").args(["check", "rules"]).arg(file.path()).output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(_) => eprintln!("no promtool here: its opinion of the alerts goes unheard"),
+    }
+}
+
+#[test]
 fn the_status_is_what_list_prints() {
     let (yard, _held) = busy();
     let server = Server::start(&yard, &[]);
@@ -98,7 +119,10 @@ fn what_is_no_request_is_refused() {
     let server = Server::start(&Yard::new(), &[]);
     assert_eq!(server.send("\u{1}\u{2}\r\n\r\n").status, 400);
     assert_eq!(server.send("GET / HTTP/1.1\r\n\r\n").status, 400);
-    assert_eq!(server.send(&format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "y".repeat(40_000))).status, 431);
+    assert_eq!(
+        server.send(&format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "y".repeat(40_000))).status,
+        431
+    );
     assert_eq!(server.send("GET / HTTP/1.0\r\n\r\n").status, 200);
 }
 

@@ -259,12 +259,34 @@ mod tests {
     #[test]
     fn only_our_own_names_are_ours() {
         let names = ["box.lan".to_owned()];
-        let ours = ["127.0.0.1", "127.0.0.1:9190", "[::1]", "[::1]:9190", "localhost:1", "LOCALHOST.", "box.lan", "Box.Lan:80"];
+        let ours = [
+            "127.0.0.1",
+            "127.0.0.1:9190",
+            "[::1]",
+            "[::1]:9190",
+            "localhost:1",
+            "LOCALHOST.",
+            "box.lan",
+            "Box.Lan:80",
+        ];
         for host in ours {
             assert!(is_ours(host, &names), "{host}");
         }
-        let foreign = ["", "evil.example", "evil.example:9190", "localhost.evil.example", "127.0.0.1.evil.example", "[::1",
-            "[::1]x", "[localhost]", "localhost:", "localhost:x", "a:b:c", "127.0.0.1:99999", "user@localhost"];
+        let foreign = [
+            "",
+            "evil.example",
+            "evil.example:9190",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "[::1",
+            "[::1]x",
+            "[localhost]",
+            "localhost:",
+            "localhost:x",
+            "a:b:c",
+            "127.0.0.1:99999",
+            "user@localhost",
+        ];
         for host in foreign {
             assert!(!is_ours(host, &names), "{host}");
         }

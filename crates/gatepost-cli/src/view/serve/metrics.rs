@@ -206,8 +206,12 @@ mod tests {
 
     #[test]
     fn promtool_has_nothing_to_say_where_it_is_there() {
-        let spawned = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped())
-            .stderr(Stdio::piped()).spawn();
+        let spawned = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let Ok(mut child) = spawned else {
             assert!(std::env::var_os("GATEPOST_REQUIRE_PROMTOOL").is_none(), "there is no promtool");
             eprintln!("no promtool here: its opinion goes unheard");

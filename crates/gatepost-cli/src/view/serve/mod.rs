@@ -34,6 +34,8 @@ use crate::error::Error;
 const CONNECTIONS: usize = 64;
 /// The most of them that may be streams of events.
 const STREAMS: usize = 32;
+/// The most that are being told that there is no place, at one time.
+const REFUSALS: usize = 16;
 /// The port that is taken where none is given.
 const PORT: u16 = 9190;
 
@@ -56,8 +58,10 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     }
     let bare = text.trim_start_matches('[').trim_end_matches(']').parse().map(|ip| SocketAddr::new(ip, PORT));
     text.parse().or(bare).map_err(|_| {
-        format!("{text:?} is no address to listen on; write 127.0.0.1:{PORT}, [::1]:{PORT}, :{PORT} for loopback, or \
-                 0.0.0.0:{PORT} for every interface")
+        format!(
+            "{text:?} is no address to listen on; write 127.0.0.1:{PORT}, [::1]:{PORT}, :{PORT} for loopback, or \
+                 0.0.0.0:{PORT} for every interface"
+        )
     })
 }
 
@@ -90,12 +94,14 @@ pub(crate) fn run(folder: &Folder, address: SocketAddr, names: &[String]) -> Res
             "gatepost: there is no authentication: whoever reaches {bound} reads names, commands and process numbers"
         );
     }
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let (connections, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     loop {
         match listener.accept() {
-            Ok((stream, _)) => accept(&server, &connections, stream),
+            Ok((stream, _)) => accept(&server, &connections, &refusals, stream),
             // Too many descriptors, most likely: until some are closed there is nothing to do but to wait.
-            Err(error) if error.kind() != io::ErrorKind::Interrupted && error.kind() != io::ErrorKind::ConnectionAborted => {
+            Err(error)
+                if error.kind() != io::ErrorKind::Interrupted && error.kind() != io::ErrorKind::ConnectionAborted =>
+            {
                 thread::park_timeout(Duration::from_millis(100));
             }
             Err(_) => {}
@@ -103,22 +109,27 @@ pub(crate) fn run(folder: &Folder, address: SocketAddr, names: &[String]) -> Res
     }
 }
 
-fn accept(server: &Arc<Server>, connections: &Arc<Semaphore>, mut stream: TcpStream) {
-    let answer = || {
-        let body = "all connections are in use; try again\n";
-        http::head(http::BUSY, TEXT, Some(body.len()), "Retry-After: 1\r\n") + body
-    };
-    let Ok(place) = Arc::clone(connections).try_acquire_owned() else {
-        // It fits into the buffer of a new connection, so it does not block.
-        let _ = http::write(&mut stream, answer().as_bytes());
-        return;
-    };
-    let server = Arc::clone(server);
-    // If there is no thread to be had, the client sees its connection closed.
-    let _ = thread::Builder::new().name("client".into()).spawn(move || {
-        server.answer(stream);
-        drop(place);
-    });
+/// Gives the connection a thread; `connections` are the places of those that are answered, and `refusals` of those that
+/// are sent away.
+fn accept(server: &Arc<Server>, connections: &Arc<Semaphore>, refusals: &Arc<Semaphore>, mut stream: TcpStream) {
+    let thread = || thread::Builder::new().name("client".into());
+    // If there is no thread to be had, or not even a place to say no, the client sees its connection closed.
+    if let Ok(place) = Arc::clone(connections).try_acquire_owned() {
+        let server = Arc::clone(server);
+        let _ = thread().spawn(move || {
+            server.answer(stream);
+            drop(place);
+        });
+    } else if let Ok(place) = Arc::clone(refusals).try_acquire_owned() {
+        let _ = thread().spawn(move || {
+            let body = "all connections are in use; try again\n";
+            let head = http::head(http::BUSY, TEXT, Some(body.len()), "Retry-After: 1\r\n");
+            if http::write(&mut stream, (head + body).as_bytes()).is_ok() {
+                http::finish(stream);
+            }
+            drop(place);
+        });
+    }
 }
 
 /// An answer that is there as a whole.

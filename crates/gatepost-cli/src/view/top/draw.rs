@@ -344,7 +344,8 @@ fn keys(model: &Model, theme: Theme) -> Line<'static> {
     }
     let text = match &model.mode {
         Mode::Browse | Mode::Help => {
-            let keys = [("↑↓", "choose"), ("r", "resize"), ("p", "pause"), ("x", "revoke"), ("?", "help"), ("q", "quit")];
+            let keys =
+                [("↑↓", "choose"), ("r", "resize"), ("p", "pause"), ("x", "revoke"), ("?", "help"), ("q", "quit")];
             let spans = keys.iter().flat_map(|(key, what)| {
                 [Span::styled(*key, theme.title()), Span::styled(format!(" {what}   "), theme.dim())]
             });
