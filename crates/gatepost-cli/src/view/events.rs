@@ -41,7 +41,8 @@ pub(crate) fn what(event: &Event) -> String {
     if event.by.pid != 0 {
         text.push_str(&format!(", by pid {}", event.by.pid));
     }
-    if !event.why.is_empty() {
+    // With which limit a file was created has been said.
+    if !event.why.is_empty() && event.kind != EventKind::Created {
         text.push_str(": ");
         text.push_str(&clean(&event.why));
     }

@@ -1,5 +1,7 @@
 //! "Why am I waiting", in one sentence: it stands over every queue, in text, on the terminal and on the page.
 
+use std::fmt::Write as _;
+
 use gatepost_shared::{HolderState, Status};
 
 use super::words::{self, counted};
@@ -76,6 +78,9 @@ pub(crate) fn summary(status: &Status) -> String {
     let mut out = format!("{} of {} in use, {free} free", status.used, counted(status.limit, "permit"));
     match state(status) {
         "" => {}
+        "full" if held_by_the_dead(status) > 0 => {
+            let _ = write!(out, "; {} held by the dead, which the next acquire takes back", held_by_the_dead(status));
+        }
         "full" if status.waiters.is_empty() => out.push_str("; the next one waits"),
         "full" => {}
         "drained" => out.push_str("; drained: it admits nobody until its limit is raised"),
@@ -127,5 +132,10 @@ mod tests {
         assert_eq!(head_waits(&samples::idle()), None);
         assert_eq!(state(&samples::idle()), "");
         assert_eq!(summary(&samples::idle()), "0 of 2 permits in use, 2 free");
+        let mut full = samples::build();
+        (full.used, full.waiters) = (8, Vec::new());
+        assert!(summary(&full).ends_with("0 free; the next one waits"));
+        full.holders[1].state = HolderState::Dead;
+        assert!(summary(&full).ends_with("0 free; 2 held by the dead, which the next acquire takes back"));
     }
 }

@@ -52,7 +52,8 @@ fn the_alerts_in_the_documentation_are_rules() {
     let block = page.split("```yaml\n").find(|block| block.starts_with("groups:")).expect("alerts");
     let rules = block.split("```").next().expect("their text");
     // Each metric that they name is one that there is.
-    let server = Server::start(&busy().0, &[]);
+    let (yard, _held) = busy();
+    let server = Server::start(&yard, &[]);
     let metrics = server.get("/metrics").body;
     let words = rules.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| word.starts_with("gatepost_"));
     for metric in words {

@@ -69,7 +69,7 @@ fn json_is_the_librarys_own_status() {
 fn a_holder_that_was_killed_is_dead_until_somebody_needs_it() {
     let yard = Yard::new();
     let build = yard.semaphore("build", 2);
-    let child = holder(&yard, "build");
+    let child = holder(&yard, "build", "the one that is killed", None);
     let pid = Pid::from_child(&child.0);
     kill_process(pid, Signal::KILL).expect("it is there");
     drop(child);
@@ -79,18 +79,22 @@ fn a_holder_that_was_killed_is_dead_until_somebody_needs_it() {
     assert!(yard.run(["status", "build"]).out.contains("back from the dead"));
 }
 
-/// This test binary again, as a process that takes a permit and keeps it until it is killed.
-fn holder(yard: &Yard, name: &str) -> crate::yard::Running {
+/// This test binary again, as a process that takes a permit and has it until it is killed, or while `keep` lives.
+pub(crate) fn holder(yard: &Yard, name: &str, label: &str, keep: Option<u32>) -> crate::yard::Running {
     let own = std::env::current_exe().expect("a path");
     let mut command = std::process::Command::new(own);
     command.args(["--exact", "status::a_process_that_holds", "--nocapture"]);
-    command.env("GATEPOST_TEST_HOLD", yard.path().join(format!("{name}.gate")));
+    command.env("GATEPOST_TEST_HOLD", yard.path().join(format!("{name}.gate"))).env("GATEPOST_TEST_LABEL", label);
+    command.env("GATEPOST_TEST_KEEP", keep.map_or_else(String::new, |pid| pid.to_string()));
     let child = command.stdout(std::process::Stdio::null()).spawn().expect("it starts");
     let semaphore = gatepost_shared::Semaphore::open(name, &yard.options()).expect("a semaphore");
     let pid = child.id();
     crate::yard::until("it holds", || {
         let status = semaphore.status().expect("a status");
-        status.holders.iter().any(|holder| holder.session.process.pid == pid)
+        let ready = |holder: &gatepost_shared::Holder| {
+            holder.session.process.pid == pid && holder.keep.map(|process| process.pid) == keep
+        };
+        status.holders.iter().any(ready)
     });
     crate::yard::Running(child)
 }
@@ -100,11 +104,23 @@ fn holder(yard: &Yard, name: &str) -> crate::yard::Running {
 fn a_process_that_holds() {
     if let Ok(path) = std::env::var("GATEPOST_TEST_HOLD") {
         let semaphore = gatepost_shared::Semaphore::open(&path, &gatepost_shared::Options::new()).expect("it is there");
-        let _held = take(&semaphore, 1, "the one that is killed");
+        let held = take(&semaphore, 1, &std::env::var("GATEPOST_TEST_LABEL").expect("a label"));
+        if let Ok(pid) = std::env::var("GATEPOST_TEST_KEEP").expect("a process, or none").parse() {
+            held.keep(pid).expect("it lives");
+        }
         loop {
             std::thread::park();
         }
     }
+}
+
+#[test]
+fn what_outlives_its_process_is_kept_and_by_whom_is_said() {
+    let yard = Yard::new();
+    let _build = yard.semaphore("build", 2);
+    drop(holder(&yard, "build", "a wrapper that was killed", Some(std::process::id())));
+    let out = yard.run(["status", "build"]).out;
+    assert!(out.contains(&format!("gone, kept by pid {}, which is alive", std::process::id())), "{out}");
 }
 
 #[test]

@@ -75,6 +75,8 @@ impl Theme {
 
 /// The width at which the semaphores stand beside the chosen one, and not above it.
 const SIDE_BY_SIDE: u16 = 60;
+/// The height from which there are empty lines between the lists.
+const ROOMY: usize = 17;
 /// The width of a bar that stands for an age.
 const BAR: usize = 10;
 
@@ -189,32 +191,37 @@ fn found(model: &Model, status: &Status, look: &Look, theme: Theme, area: Rect) 
         lines.push(Line::styled(text, theme.bad()));
     }
 
-    // Three lists, each with a title and an empty line above, and the line of times with one.
-    let fixed = lines.len() + 3 * 2 + 2;
+    // Three lists, each with a title, and the line of times: where there is room, with an empty line above each.
+    let airy = height >= ROOMY;
+    let air = |lines: &mut Vec<Line<'static>>| {
+        if airy {
+            lines.push(Line::default());
+        }
+    };
+    let fixed = lines.len() + 4 + 4 * usize::from(airy);
     let wants = [status.holders.len().max(1), status.waiters.len().max(1), look.events.len().max(1)];
     let [holding, waiting, happened] = share(height.saturating_sub(fixed), wants);
 
-    lines.push(Line::default());
+    air(&mut lines);
     lines.push(Line::styled(format!("holders ({})", status.holders.len()), theme.title()));
     holders(&mut lines, model, status, theme, holding);
-    lines.push(Line::default());
+    air(&mut lines);
     let reason = why::head_waits(status).map_or_else(String::new, |why| format!(": {why}"));
     lines.push(Line::from(vec![
         Span::styled(format!("queue ({})", status.waiters.len()), theme.title()),
         Span::raw(reason),
     ]));
     queue(&mut lines, status, theme, waiting);
-    lines.push(Line::default());
+    air(&mut lines);
     lines.push(times(status, theme));
-    lines.push(Line::default());
+    air(&mut lines);
     lines.push(Line::styled("last events", theme.title()));
     let shown = look.events.iter().rev().take(happened);
-    let mut none = look.events.is_empty();
     for event in shown {
         let ago = format!("{:>7}  ", age(folder::ago(status.now, event.when)));
         lines.push(Line::from(vec![Span::styled(ago, theme.dim()), Span::raw(events::what(event))]));
     }
-    if std::mem::take(&mut none) && happened > 0 {
+    if look.events.is_empty() && happened > 0 {
         lines.push(Line::styled("     none", theme.dim()));
     }
     lines
@@ -247,7 +254,7 @@ fn holders(lines: &mut Vec<Line<'static>>, model: &Model, status: &Status, theme
     let first = marked.map_or(0, |at| (at + 2).saturating_sub(rows).min(at));
     let most = status.holders[0].held.as_secs_f64();
     let width = status.holders.iter().map(|holder| holder.id.to_string().len()).max().unwrap_or(0);
-    let room = if status.holders.len() - first > rows { rows.saturating_sub(1) } else { rows };
+    let room = room(status.holders.len() - first, rows);
     for (k, holder) in status.holders.iter().enumerate().skip(first).take(room) {
         let slots = match holder.slots.as_slice() {
             [] => String::new(),
@@ -270,7 +277,7 @@ fn holders(lines: &mut Vec<Line<'static>>, model: &Model, status: &Status, theme
         ]);
         lines.push(if marked == Some(k) { line.patch_style(theme.marked()) } else { line });
     }
-    more(lines, status.holders.len() - first, room, theme);
+    more(lines, status.holders.len() - first, rows, theme);
 }
 
 fn queue(lines: &mut Vec<Line<'static>>, status: &Status, theme: Theme, rows: usize) {
@@ -280,7 +287,7 @@ fn queue(lines: &mut Vec<Line<'static>>, status: &Status, theme: Theme, rows: us
     }
     let most = status.waiters[0].waited.as_secs_f64();
     let width = status.waiters.len().to_string().len();
-    let room = if status.waiters.len() > rows { rows.saturating_sub(1) } else { rows };
+    let room = room(status.waiters.len(), rows);
     for (k, waiter) in status.waiters.iter().enumerate().take(room) {
         let gone = if waiter.session.alive { "" } else { "  dead" };
         lines.push(Line::from(vec![
@@ -290,11 +297,17 @@ fn queue(lines: &mut Vec<Line<'static>>, status: &Status, theme: Theme, rows: us
             Span::styled(gone, theme.bad()),
         ]));
     }
-    more(lines, status.waiters.len(), room, theme);
+    more(lines, status.waiters.len(), rows, theme);
 }
 
-fn more(lines: &mut Vec<Line<'static>>, count: usize, shown: usize, theme: Theme) {
-    if count > shown {
+/// How many of `count` are shown in `rows`: one row is kept for how many more there are, but not the only one.
+fn room(count: usize, rows: usize) -> usize {
+    if count > rows && rows > 1 { rows - 1 } else { rows }
+}
+
+fn more(lines: &mut Vec<Line<'static>>, count: usize, rows: usize, theme: Theme) {
+    let shown = room(count, rows);
+    if count > shown && rows > 1 {
         lines.push(Line::styled(format!("     and {} more", count - shown), theme.dim()));
     }
 }
