@@ -153,7 +153,7 @@ fn a_picture_for_the_docs() {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(target);
     let (yard, _held) = busy();
     let server = Server::start(&yard, &[]);
-    let browser = Browser::open(&chromium, &format!("http://{}/", server.address), 1200, 1190);
+    let browser = Browser::open(&chromium, &format!("http://{}/", server.address), 1200, 1300);
     if std::env::var_os("GATEPOST_SCREENSHOT_DARK").is_some() {
         let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
         browser.tell("Emulation.setEmulatedMedia", dark);

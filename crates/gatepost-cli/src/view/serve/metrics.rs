@@ -173,9 +173,6 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-
     use super::super::super::samples;
     use super::*;
 
@@ -204,22 +201,50 @@ mod tests {
         assert_eq!(buckets.last(), of("gatepost_hold_seconds_count").first());
     }
 
-    #[test]
-    fn promtool_has_nothing_to_say_where_it_is_there() {
-        let spawned = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let Ok(mut child) = spawned else {
-            assert!(std::env::var_os("GATEPOST_REQUIRE_PROMTOOL").is_none(), "there is no promtool");
-            eprintln!("no promtool here: its opinion goes unheard");
-            return;
+    /// Reads the text as strictly as its grammar is, and returns every series with its value.
+    fn read(text: &str) -> Vec<(String, f64)> {
+        assert!(text.ends_with('\n'));
+        let is_name = |name: &str| {
+            !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         };
-        child.stdin.take().expect("a pipe").write_all(text(&sights()).as_bytes()).expect("it reads");
-        let output = child.wait_with_output().expect("it ends");
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+        let (mut series, mut seen, mut current) = (Vec::new(), Vec::new(), String::new());
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                current = help.split(' ').next().expect("a name").to_owned();
+                assert!(is_name(&current) && !seen.contains(&current), "{line}");
+                seen.push(current.clone());
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').expect("a name and a type");
+                assert_eq!(name, current);
+                assert!(["gauge", "counter", "histogram"].contains(&kind), "{line}");
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            } else if !line.starts_with('#') {
+                let (left, value) = line.rsplit_once(' ').expect("a value");
+                let (name, labels) = left.strip_suffix('}').and_then(|left| left.split_once('{')).expect("labels");
+                let suffix = name.strip_prefix(current.as_str()).expect("a sample stands below its HELP");
+                assert!(["", "_bucket", "_sum", "_count"].contains(&suffix), "{line}");
+                let mut rest = labels;
+                while !rest.is_empty() {
+                    let (label, value) = rest.split_once("=\"").expect("a label");
+                    assert!(is_name(label.trim_start_matches(',')), "{line}");
+                    let unescaped = value.replace("\\\\", "..").replace("\\\"", "..").replace("\\n", "..");
+                    rest = &value[unescaped.find('"').expect("the value ends") + 1..];
+                }
+                series.push((left.to_owned(), value.parse().expect("a number")));
+            }
+        }
+        let mut names: Vec<_> = series.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "no series twice");
+        series
+    }
+
+    #[test]
+    fn the_text_is_well_formed_and_has_as_many_series_for_each() {
+        let series = read(&text(&sights()));
+        let of = |name: &str| series.iter().filter(|(series, _)| series.contains(name)).count();
+        assert_eq!(of("sem=\"build\""), of("sem=\"a\\\"b\\\\c\""));
+        assert_eq!(of("scope=\"process\""), series.len());
     }
 }
