@@ -1,7 +1,9 @@
 //! The semaphores of a folder, each seen or with the reason why it cannot be. One that cannot is one line among the
 //! others, never the end of them.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gatepost_shared::{Event, Moment, Observer, Options, SCHEMA, Status};
@@ -61,6 +63,12 @@ impl Folder {
         Self { path: place.directory(), options: place.options() }
     }
 
+    /// A folder of a test.
+    #[cfg(test)]
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), options: Options::new().directory(path) }
+    }
+
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -94,6 +102,11 @@ impl Folder {
         };
         Ok(self.names()?.into_iter().map(see).collect())
     }
+}
+
+/// What tells a file from another one of the same name.
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// The last `most` events that the file keeps.

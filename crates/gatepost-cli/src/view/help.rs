@@ -64,3 +64,15 @@ Examples:
   gatepost serve :9191
   gatepost serve 0.0.0.0:9190 --host build-box.lan
   curl -s localhost:9190/metrics";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_fits_80_columns() {
+        for line in [LIST, STATUS, EVENTS, TOP, SERVE].iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() <= 79, "too long: {line}");
+        }
+    }
+}

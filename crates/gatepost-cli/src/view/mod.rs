@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::error::Error;
 use crate::exit;
@@ -159,11 +160,14 @@ pub(crate) fn run(command: &Command) -> Result<u8, Error> {
     }
 }
 
-/// The longest wait at one time; what wakes us earlier is an event.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+/// How often it is looked whether there is still somebody to tell, and still the same file.
+const GLANCE: Duration = Duration::from_secs(1);
 
 fn follow(arguments: &EventsArgs) -> Result<u8, Error> {
-    let observer = Folder::of(&arguments.place).observe(&arguments.name)?;
+    let folder = Folder::of(&arguments.place);
+    let mut observer = folder.observe(&arguments.name)?;
+    let path = observer.status()?.path;
+    let mut file = folder::identity(&path);
     let mut events = observer.events();
     if let Some(number) = arguments.since {
         events = events.since(number);
@@ -175,14 +179,32 @@ fn follow(arguments: &EventsArgs) -> Result<u8, Error> {
     if print(text.as_bytes())? == Reader::Gone {
         return Ok(exit::SUCCESS);
     }
-    while arguments.follow {
-        if let Some(event) = events.wait(PATIENCE)
-            && print(events::line(&event, arguments.json).as_bytes())? == Reader::Gone
+    while arguments.follow && !nobody_reads() {
+        if let Some(event) = events.wait(GLANCE) {
+            if print(events::line(&event, arguments.json).as_bytes())? == Reader::Gone {
+                break;
+            }
+            continue;
+        }
+        // Removed and made again, it is another file, and its events begin anew.
+        let there = folder::identity(&path);
+        if there.is_some()
+            && there != file
+            && let Ok(again) = folder.observe(&arguments.name)
         {
-            break;
+            (observer, file) = (again, there);
+            events = observer.events();
         }
     }
     Ok(exit::SUCCESS)
+}
+
+/// Whether our output is a pipe that nobody reads any more: without an event to write, nothing else would tell.
+fn nobody_reads() -> bool {
+    let stdout = io::stdout();
+    let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+    let looked = poll(&mut pipe, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    looked.is_ok() && pipe[0].revents().intersects(PollFlags::ERR)
 }
 
 /// Whether somebody still reads our output.

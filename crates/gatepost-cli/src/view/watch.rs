@@ -16,9 +16,7 @@
 //! P5. A file that was removed and made again is opened again: a description of the old one would never change.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -208,7 +206,7 @@ impl Shared {
             Err(error) => return Picture { number, looks: Vec::new(), trouble: Some(error.to_string()) },
         };
         open.retain(|name, open| {
-            names.iter().any(|(listed, path)| listed == name && identity(path) == Some(open.file))
+            names.iter().any(|(listed, path)| listed == name && folder::identity(path) == Some(open.file))
         });
         let see = |(name, path): (String, std::path::PathBuf)| {
             let status = self.opened(&name, &path, open).and_then(|open| {
@@ -235,7 +233,7 @@ impl Shared {
             std::collections::btree_map::Entry::Occupied(open) => Ok(open.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
                 // Before it is opened: if it is replaced in between, the next look sees that.
-                let file = identity(path).unwrap_or_default();
+                let file = folder::identity(path).unwrap_or_default();
                 let observer = self.folder.observe(name)?;
                 let leash = (watched < WATCHERS).then(|| self.watch(name)).flatten();
                 Ok(place.insert(Open { observer, file, leash }))
@@ -270,7 +268,84 @@ impl Shared {
     }
 }
 
-/// What tells a file from another of the same name.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use gatepost_shared::Semaphore;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn yard() -> (tempfile::TempDir, Semaphore, Watch) {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let folder = Folder::at(dir.path());
+        let semaphore = Semaphore::open("busy", &folder.options().clone().limit(1)).expect("a semaphore");
+        let watch = Watch::start(folder).expect("a thread");
+        (dir, semaphore, watch)
+    }
+
+    #[test]
+    fn p1_a_busy_semaphore_costs_no_more_than_ten_pictures_a_second() {
+        let (_dir, semaphore, watch) = yard();
+        let mut pictures = watch.subscribe();
+        let end = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !end.load(Relaxed) {
+                    drop(semaphore.try_acquire());
+                }
+            });
+            let first = pictures.next(PATIENCE).expect("a picture").number;
+            let began = Instant::now();
+            let mut last = first;
+            while began.elapsed() < Duration::from_secs(1) {
+                last = pictures.next(PATIENCE).expect("a picture").number;
+            }
+            let most = began.elapsed().as_millis() / GAP.as_millis() + 1;
+            end.store(true, Relaxed);
+            assert!(u128::from(last - first) <= most, "{} pictures, and {most} would be many", last - first);
+        });
+    }
+
+    #[test]
+    fn p2_a_picture_comes_without_a_change_too() {
+        let (_dir, _semaphore, watch) = yard();
+        let mut pictures = watch.subscribe();
+        for number in 1..=3 {
+            assert!(pictures.next(PATIENCE).is_some_and(|picture| picture.number >= number));
+        }
+    }
+
+    #[test]
+    fn p3_without_subscribers_nobody_looks_and_the_next_one_sees_no_old_picture() {
+        let (_dir, semaphore, watch) = yard();
+        assert!(watch.subscribe().next(PATIENCE).is_some());
+        let _held = semaphore.try_acquire().expect("it is free");
+        let mut again = watch.subscribe();
+        let used = |picture: Arc<Picture>| {
+            picture.looks[0].sight.seen.as_ref().map(|status| status.used).map_err(Clone::clone)
+        };
+        // The scanner may have begun a last look before the permit was taken; a second one it has not.
+        let seen = [again.next(PATIENCE), again.next(PATIENCE)].map(|picture| used(picture.expect("a picture")));
+        assert_eq!(seen[1], Ok(1));
+    }
+
+    #[test]
+    fn p5_a_file_made_anew_is_seen_anew() {
+        let (dir, semaphore, watch) = yard();
+        let mut pictures = watch.subscribe();
+        let limit = |picture: &Picture| {
+            picture.looks.first().and_then(|look| look.sight.seen.as_ref().ok()).map(|status| status.limit)
+        };
+        while pictures.next(PATIENCE).is_none_or(|picture| limit(&picture) != Some(1)) {}
+        drop(semaphore);
+        fs::remove_file(dir.path().join("busy.gate")).expect("it is there");
+        let options = gatepost_shared::Options::new().directory(dir.path()).limit(7);
+        let again = Semaphore::open("busy", &options).expect("a semaphore");
+        while pictures.next(PATIENCE).is_none_or(|picture| limit(&picture) != Some(7)) {}
+        again.resize(8).expect("resized");
+        while pictures.next(PATIENCE).is_none_or(|picture| limit(&picture) != Some(8)) {}
+    }
 }

@@ -60,13 +60,24 @@ fn to_follow_is_to_wait_for_more() {
         let event = next();
         assert_eq!((event.kind, event.permits), (EventKind::Resized, limit));
     }
-    // Whoever reads has seen enough: the next event finds nobody, and that is the end, and no failure.
-    drop(lines);
-    let mut limit = 5;
-    crate::yard::until("it ends by itself", || {
-        limit = if limit == 5 { 6 } else { 5 };
-        build.resize(limit).expect("resized");
-        child.0.try_wait().expect("it can be asked").is_some()
-    });
-    assert_eq!(child.ends(), 0);
+    // Removed and made again, it is followed again.
+    drop(build);
+    std::fs::remove_file(yard.path().join("build.gate")).expect("it is there");
+    let again = yard.semaphore("build", 3);
+    assert_eq!(next().kind, EventKind::Created);
+    again.resize(4).expect("resized");
+    assert_eq!(next().permits, 4);
+    child.signal(rustix::process::Signal::TERM);
+    assert_eq!(child.ends(), 143);
+}
+
+#[test]
+fn whoever_follows_for_nobody_ends() {
+    let yard = Yard::new();
+    let _build = yard.semaphore("build", 8);
+    let mut child = yard.gatepost(["events", "build", "--follow"]).spawn().expect("it starts");
+    let mut first = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut first).expect("an event");
+    drop(child.stdout.take());
+    assert_eq!(Running(child).ends(), 0);
 }

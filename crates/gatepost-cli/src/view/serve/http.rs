@@ -180,8 +180,12 @@ pub(crate) fn head(status: Status, kind: &str, length: Option<usize>, more: &str
 }
 
 /// Writes all of `bytes`, or fails when the client does not take them in time.
-pub(crate) fn write(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    let end = Instant::now() + PATIENCE;
+pub(crate) fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    write_within(PATIENCE, stream, bytes)
+}
+
+fn write_within(patience: Duration, stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    let end = Instant::now() + patience;
     while !bytes.is_empty() {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -290,6 +294,16 @@ mod tests {
         for host in foreign {
             assert!(!is_ours(host, &names), "{host}");
         }
+    }
+
+    #[test]
+    fn h1_a_client_that_does_not_read_is_dropped() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let _silent = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
+        let (mut stream, _) = listener.accept().expect("a client");
+        let more_than_any_buffer = vec![0; 256 << 20];
+        let written = write_within(Duration::from_millis(100), &mut stream, &more_than_any_buffer);
+        assert!(written.is_err_and(|error| is_timeout(&error)));
     }
 
     #[test]
