@@ -124,11 +124,6 @@ impl Subscription {
             picture
         })
     }
-
-    /// Asks for a picture soon, since something was done.
-    pub(crate) fn ring(&self) {
-        self.shared.ring();
-    }
 }
 
 impl Drop for Subscription {

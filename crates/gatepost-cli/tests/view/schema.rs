@@ -110,8 +110,8 @@ fn every_word_that_a_state_a_kind_or_a_policy_can_be_is_documented() {
     let page = page();
     let samples = include_str!("../../src/view/samples/events.jsonl");
     let kinds = samples.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["kind"].clone());
-    let states = ["alive", "kept", "unknown", "leased", "dead"].map(|state| Value::from(state));
-    let policies = ["fifo", "overtaking"].map(|policy| Value::from(policy));
+    let states = ["alive", "kept", "unknown", "leased", "dead"].map(Value::from);
+    let policies = ["fifo", "overtaking"].map(Value::from);
     for word in kinds.chain(states).chain(policies) {
         let word = format!("`{}`", word.as_str().expect("text"));
         assert!(page.contains(&word), "{word} is not documented");
