@@ -59,6 +59,9 @@ pub(crate) enum Subcommand {
     #[cfg(target_os = "linux")]
     #[command(flatten)]
     View(crate::view::Command),
+    /// Let builds (make, cargo, ninja) share the permits of a semaphore, job by job
+    #[cfg(target_os = "linux")]
+    Jobserver(Box<crate::jobserver::args::JobserverArgs>),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  gatepost completions bash > ~/.local/share/bash-completion/completions/gatepost"

@@ -300,6 +300,10 @@ pub(crate) enum Error {
         /// The permit.
         permit: String,
     },
+    /// The bridge to builds says no.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Jobserver(#[from] crate::jobserver::error::Error),
     /// Watching the command failed.
     #[cfg(target_os = "linux")]
     #[error("lost sight of the command: {source}; it was killed")]
@@ -374,6 +378,8 @@ impl Error {
             Self::OutOfReach { .. } => crate::exit::NO_PERMISSION,
             #[cfg(target_os = "linux")]
             Self::Gone { .. } => crate::exit::LOST,
+            #[cfg(target_os = "linux")]
+            Self::Jobserver(error) => error.status(),
             #[cfg(target_os = "linux")]
             Self::NotStarted(error) => error.kind.status(),
             _ => crate::exit::OWN_FAILURE,

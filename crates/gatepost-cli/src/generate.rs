@@ -24,8 +24,10 @@ pub(crate) fn man(name: Option<&str>) -> Result<u8, Error> {
     let subject = match name {
         None => program,
         Some(name) => {
-            let title = format!("gatepost-{name}");
-            let command = program.find_subcommand(name).cloned();
+            let title = format!("gatepost-{}", name.replace(' ', "-"));
+            // `jobserver run` is a command of a command, and its page is called gatepost-jobserver-run.
+            let mut words = name.split([' ', '-']);
+            let command = words.try_fold(&program, |command, word| command.find_subcommand(word)).cloned();
             let command = command.ok_or_else(|| Error::NoSuchPage { name: name.to_owned() })?;
             command.name(title.clone()).display_name(title)
         }

@@ -11,6 +11,7 @@
 //! | `run`        | `gatepost run`: one command under permits of the machine (Linux)
 //! | `acts`       | `resize`, `revoke`, `acquire` and so on: what is done to a semaphore (Linux)
 //! | `view`       | `list`, `status`, `top`, `events`, `serve`: to look and not to touch (Linux)
+//! | `jobserver`  | `gatepost jobserver`: builds that share the permits of a semaphore (Linux)
 //! | `each`       | `gatepost each`: bounded, weighted parallel jobs
 //! | `doctor`     | `gatepost doctor`: what this machine offers (Linux)
 //! | `system`     | the few calls that need `unsafe` (Linux)
@@ -35,6 +36,8 @@ mod error;
 mod exit;
 mod generate;
 mod help;
+#[cfg(target_os = "linux")]
+mod jobserver;
 #[cfg(target_os = "linux")]
 mod machine;
 #[cfg(target_os = "linux")]
@@ -77,6 +80,8 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
         cli::Subcommand::Machine(command) => command.run(),
         #[cfg(target_os = "linux")]
         cli::Subcommand::View(command) => view::run(&command),
+        #[cfg(target_os = "linux")]
+        cli::Subcommand::Jobserver(arguments) => jobserver::run(*arguments),
         cli::Subcommand::Completions { shell } => generate::completions(shell),
         cli::Subcommand::Man { command } => generate::man(command.as_deref()),
     };
