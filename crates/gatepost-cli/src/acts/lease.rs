@@ -16,6 +16,7 @@ use crate::exit;
 use crate::machine::name::{self, PermitName};
 use crate::machine::open::{Making, Place};
 use crate::machine::process;
+use crate::run::line::say;
 use crate::run::take::{self, Failure, Patience};
 use crate::values;
 
@@ -121,7 +122,7 @@ pub(crate) fn acquire(args: &AcquireArgs) -> Result<u8, Error> {
 fn give_up(args: &AcquireArgs, error: Error) -> Result<u8, Error> {
     match (args.conflict_exit_code, error.status()) {
         (Some(status), exit::TIMED_OUT | exit::BUSY) => {
-            eprintln!("gatepost: {error}");
+            say(&error.to_string());
             Ok(status)
         }
         _ => Err(error),
@@ -138,7 +139,7 @@ pub(crate) fn release(args: &ReleaseArgs) -> Result<u8, Error> {
             Err(error) => return Err(error),
         };
         if released == Released::WasGone {
-            eprintln!("gatepost: the permit {permit} was gone already");
+            say(&format!("the permit {permit} was gone already"));
         }
     }
     done()

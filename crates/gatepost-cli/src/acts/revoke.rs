@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::machine::name::PermitName;
 use crate::machine::open::Place;
 use crate::machine::process::{self, Killed};
+use crate::run::line::say;
 
 /// The arguments of `revoke`.
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<u8, Error> {
         });
         match semaphore.revoke(permit.id, &args.why)? {
             Released::Yes => print(&format!("{permit} revoked"))?,
-            Released::WasGone => eprintln!("gatepost: the permit {permit} was gone already"),
+            Released::WasGone => say(&format!("the permit {permit} was gone already")),
         }
         if let Some(process) = process {
             kill(permit, &process)?;
@@ -66,7 +67,7 @@ fn kill(permit: &PermitName, process: &Process) -> Result<(), Error> {
     match process::kill(process) {
         Killed::Yes => print(&format!("{permit}: process {pid} killed")),
         Killed::WasGone => {
-            eprintln!("gatepost: {permit}: process {pid} was gone already");
+            say(&format!("{permit}: process {pid} was gone already"));
             Ok(())
         }
         Killed::OutOfReach => Err(Error::OutOfReach { permit: permit.to_string(), pid }),

@@ -23,7 +23,7 @@
 
 pub(crate) mod gate;
 pub(crate) mod signals;
-mod terminal;
+pub(crate) mod terminal;
 mod tree;
 
 use std::ffi::OsString;
@@ -211,7 +211,6 @@ impl Child {
         if !self.is_over() {
             return Ok(None);
         }
-        self.terminal.iter_mut().for_each(Terminal::take_back);
         Ok(self.end)
     }
 
@@ -247,7 +246,8 @@ impl Child {
         match signal {
             SIGCHLD => {}
             SIGCONT => {
-                if let Some(terminal) = &mut self.terminal
+                if self.end.is_none()
+                    && let Some(terminal) = &mut self.terminal
                     && terminal.is_wanted()
                     && terminal.is_ours()
                 {
@@ -297,11 +297,17 @@ impl Child {
         if let Some(signal) = status.stopping_signal() {
             self.stopped(signal);
         } else if let Some(signal) = status.terminating_signal() {
-            self.end = Some(End::Signalled(signal));
+            self.ended(End::Signalled(signal));
         } else if let Some(status) = status.exit_status() {
             // A status has eight bits.
-            self.end = Some(End::Exited(status as u8));
+            self.ended(End::Exited(status as u8));
         }
+    }
+
+    fn ended(&mut self, end: End) {
+        self.end = Some(end);
+        // While we wait for the rest of its tree, the keys are ours.
+        self.terminal.iter_mut().for_each(Terminal::take_back);
     }
 
     /// The command was stopped: so are we, as the shell expects of its job.
@@ -317,12 +323,9 @@ impl Child {
             return;
         }
         terminal.take_back();
-        if terminal::is_orphaned() {
-            // Nobody would ever continue us.
+        // When we are continued, SIGCONT is pending, and `heed` continues the command.
+        if !terminal::stop_ourselves() {
             self.signal(Signal::CONT);
-        } else {
-            // It returns when we are continued, and then SIGCONT is pending: `heed` continues the command.
-            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
         }
     }
 
@@ -332,6 +335,15 @@ impl Child {
             _ if self.tree => self.alone,
             (_, Stage::Told(_)) => test_kill_process_group(self.group) == Err(Errno::SRCH),
             (_, Stage::Running | Stage::Killed) => true,
+        }
+    }
+}
+
+impl Drop for Child {
+    /// In a panic only: nobody will look after it any more, and its permits are about to be given back.
+    fn drop(&mut self) {
+        if self.end.is_none() && self.stage != Stage::Killed {
+            self.kill();
         }
     }
 }

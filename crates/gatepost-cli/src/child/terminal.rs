@@ -81,9 +81,14 @@ impl Terminal {
     }
 }
 
+/// Stops us as Ctrl-Z does, unless nobody would ever continue us; whether it did. It returns when we are continued.
+pub(crate) fn stop_ourselves() -> bool {
+    !is_orphaned() && signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP).is_ok()
+}
+
 /// Whether our process group is orphaned: nobody in our session outside of it is the parent of one in it, so there is no
 /// shell to continue us when we are stopped.
-pub(super) fn is_orphaned() -> bool {
+fn is_orphaned() -> bool {
     let (group, session) = (getpgrp(), getsid(None).ok());
     let mut above = rustix::process::getppid();
     while let Some(parent) = above {

@@ -173,6 +173,11 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Says `text` on standard error. A reader that went away is no reason to end, let alone in a panic.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "gatepost: {text}");
+}
+
 /// 1st, 2nd, 3rd, 4th.
 fn ordinal(number: usize) -> String {
     let ending = match (number % 100, number % 10) {

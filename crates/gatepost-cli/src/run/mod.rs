@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use self::line::say;
 use self::report::{Outcome, Target};
 use self::take::{Held, Patience};
 use crate::child::signals::{self, Signals};
@@ -102,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     let outcome = match course(options, &mut story) {
         Ok(outcome) => outcome,
         Err(error) => {
-            eprintln!("gatepost: {error}");
+            say(&error.to_string());
             Outcome::of_error(&error)
         }
     };
@@ -162,7 +163,7 @@ fn course(options: &Options, story: &mut Story) -> Result<Outcome, Error> {
         Ok(held) => held,
         Err(take::Failure::Signal(signal)) => return Ok(Outcome::Interrupted { signal }),
         Err(take::Failure::Lost { permit }) => {
-            eprintln!("gatepost: the permit {permit} was revoked while others were waited for; nothing was started");
+            say(&format!("the permit {permit} was revoked while others were waited for; nothing was started"));
             story.lost = Some(permit);
             return Ok(Outcome::Lost { end: None });
         }

@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGTSTP, SIGWINCH};
 
 use super::line::Line;
 use crate::child::signals::{ENDING, Signals};
+use crate::child::terminal::stop_ourselves;
 use crate::each::alarm;
 use crate::error::Error;
 use crate::machine::bell::Bell;
@@ -171,7 +172,7 @@ fn one(
             match signal {
                 SIGTSTP => {
                     line.clear();
-                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                    stop_ourselves();
                 }
                 SIGWINCH => line.clear(),
                 _ if ENDING.contains(&signal) => return Err(Failure::Signal(signal)),

@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 
 use super::environment::Variables;
+use super::line::say;
 use super::report::Outcome;
 use super::take::Held;
 use super::{Options, Story};
@@ -49,7 +50,7 @@ pub(crate) fn watch(
             && let Some(lost) = held.iter_mut().find_map(|held| held.is_lost(bell).then(|| held.permit_name()))
         {
             let lost = lost.to_string();
-            eprintln!("gatepost: the permit {lost} was revoked; ending the command");
+            say(&format!("the permit {lost} was revoked; ending the command"));
             story.lost = Some(lost);
             child.end();
         }

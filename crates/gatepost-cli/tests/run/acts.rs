@@ -50,6 +50,18 @@ fn now_revokes_the_youngest() {
 }
 
 #[test]
+fn with_a_limit_of_0_waiters_stay() {
+    let mut stage = Stage::new();
+    stage.make("s", 1);
+    stage.complete("resize s 0").says(0, &[]);
+    let waiter = start(&mut stage.run_sh("--sem s", "echo in > said"));
+    stage.until_waiting("s", 1);
+    stage.complete("resize s 1").says(0, &[]);
+    assert_eq!(stage.hear(), "in");
+    assert_eq!(finish(waiter).status, 0);
+}
+
+#[test]
 fn a_pause_admits_nobody_until_it_is_over() {
     let mut stage = Stage::new();
     stage.make("s", 1);

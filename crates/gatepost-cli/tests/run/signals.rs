@@ -58,6 +58,17 @@ fn a_command_that_is_told_to_end_may_do_so_in_its_own_way() {
 }
 
 #[test]
+fn nobody_needs_to_read_what_we_say() {
+    let mut stage = Stage::new();
+    stage.make("s", 1);
+    let mut child = start(&mut stage.run_sh("--sem s", "echo $GATEPOST_PERMIT > said; exec sleep 1000"));
+    drop(child.stderr.take());
+    let permit = stage.hear();
+    stage.complete(&format!("revoke {permit}")).says(0, &[]);
+    assert_eq!(finish(child).status, 120);
+}
+
+#[test]
 fn a_group_that_does_not_end_is_killed() {
     let mut stage = Stage::new();
     stage.make("s", 1);
