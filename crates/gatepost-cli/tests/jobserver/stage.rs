@@ -197,6 +197,27 @@ impl Stage {
         self.go.write_all(&b"+".repeat(count)).expect("the pipe has room");
     }
 
+    /// Waits until another build is in line, and ends jobs, of which `running` run, until it has begun one of its own, named
+    /// `prefix` and so on. How many run then.
+    pub(crate) fn let_in(&mut self, prefix: &str, running: usize) -> usize {
+        self.wait_until("it is in line, or has begun", |status| {
+            let implicit = status.waiters.iter().any(|waiter| waiter.label.ends_with(": implicit)"));
+            implicit || status.holders.iter().filter(|holder| holder.label.ends_with(": implicit)")).count() > 1
+        });
+        let mut running = running;
+        loop {
+            // Either a job takes its place, or its token goes to the other build.
+            if running > 0 {
+                self.release(1);
+                running -= 1;
+            }
+            running += 1;
+            if self.hear().name.starts_with(prefix) {
+                return running;
+            }
+        }
+    }
+
     /// Lets jobs begin and end until `builds` have ended, always as many of them at one time as come by themselves, up to
     /// `most`.
     pub(crate) fn conduct(&mut self, most: usize, running: usize, builds: &mut [Child]) {
