@@ -12,6 +12,7 @@ use crate::futex;
 use crate::liveness::fork::Registered;
 use crate::map::Map;
 use crate::options::Options;
+use crate::protocol;
 use crate::snapshot::{self, View};
 use crate::status::{Event, Status};
 use crate::table::{Table, read_event};
@@ -63,11 +64,10 @@ impl Source {
     fn sleep_unless(&self, deadline: Option<Instant>, mut unless: impl FnMut() -> bool) -> bool {
         let header = self.map().header();
         loop {
-            // ORDERING: Acquire pairs with the Release of `bump`.
-            let seen = header.changes.load(Acquire);
+            let seen = protocol::heard(&header.changes);
             if self.is_writable() {
                 // Asked for before the look: what the look does not see, wakes us. Once for any number of changes.
-                Table::watch(header);
+                protocol::watch(&header.lock);
             }
             if unless() {
                 return true;

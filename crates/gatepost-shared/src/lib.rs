@@ -20,6 +20,7 @@ mod map;
 mod model;
 mod options;
 mod permit;
+mod protocol;
 mod semaphore;
 mod session;
 mod snapshot;

@@ -30,7 +30,7 @@
 //! # Watchers
 //!
 //! Whoever is about to sleep until something changes sets `watched` and looks then; whoever leaves takes the bit away and wakes
-//! them (`Table::leave`). Both are read-modify-writes of one word, so one comes first. The watcher's: the one who leaves sees
+//! them (`protocol::watch`, `Table::leave`). Both are read-modify-writes of one word, so one comes first. The watcher's: the one who leaves sees
 //! the bit. The other one's: the watcher's Acquire sees its Release, and the look sees the change. A flag in a word of its own
 //! would need a full fence in every section (each side would store, then load what the other one stores). A wake-up is lost only if its
 //! sender dies between leaving and waking, and then the watcher looks after the second that `events` has.
@@ -48,11 +48,12 @@
 //!
 //! `model::lock` explores all of this, with deaths between any two steps, and shows that it finds each of the bugs that L3 excludes.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::futex;
-use crate::layout::{Header, LockWord};
+use crate::layout::LockWord;
+use crate::protocol;
 use crate::step;
 use crate::table::Table;
 
@@ -92,11 +93,7 @@ impl Table {
 
     /// One step from `old` to `new`.
     fn exchange_lock(&self, old: LockWord, new: LockWord) -> Result<(), LockWord> {
-        let word = &self.map().header().lock;
-        // ORDERING: Acquire, when it takes the lock, pairs with the Release of `leave`: the table is as its last owner left it.
-        // A dead owner has not released, but its stores came before its death, which the kernel's lock on its byte orders
-        // before our probe.
-        word.compare_exchange(old.0, new.0, Acquire, Relaxed).map(drop).map_err(LockWord)
+        protocol::exchange(&self.map().header().lock, old, new)
     }
 
     /// Waits for the lock.
@@ -181,33 +178,16 @@ impl Table {
     #[inline]
     pub(crate) fn leave(&self, epoch: u32) -> bool {
         let header = self.map().header();
-        let mut old = self.lock_word();
-        loop {
-            if old.owner() != Some(self.me()) || old.epoch() != epoch {
-                return false;
-            }
-            // ORDERING: Release pairs with the Acquire of whoever takes the lock next, and of whoever watches from then on.
-            match header.lock.compare_exchange_weak(old.0, old.free().0, Release, Relaxed) {
-                Ok(_) => break,
-                Err(seen) => old = LockWord(seen),
-            }
-        }
+        let Some(old) = protocol::leave(&header.lock, self.me(), epoch) else { return false };
         step::at("lock: left");
         if old.is_contended() {
             futex::wake(futex::lower_half_of(&header.lock), 1);
         }
         if old.is_watched() {
-            // ORDERING: Release pairs with the Acquire in `sleep_unless`. Here, and only here, without the lock: an RMW.
-            header.changes.fetch_add(1, Release);
+            protocol::ring(&header.changes);
             futex::wake(futex::of(&header.changes), i32::MAX);
         }
         true
-    }
-
-    /// Has whoever leaves the lock next wake those who sleep at `changes`. What left before is seen by the caller. See *Watchers*.
-    pub(crate) fn watch(header: &Header) {
-        // ORDERING: Acquire pairs with the Release of `leave`, or of an earlier one, whose sequence only RMWs continue.
-        header.lock.fetch_or(LockWord::WATCHED, Acquire);
     }
 
     /// The session in the critical section.

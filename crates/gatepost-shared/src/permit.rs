@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::layout::{NONE, SlotWord, load_text};
+use crate::protocol;
 use crate::session::Session;
 use crate::status::{PermitId, Slot};
 use crate::table::{Grant, Table};
@@ -215,8 +216,8 @@ impl Lost {
         let table = &self.session.table;
         let Some(row) = table.map().session(table.me()) else { return true };
         loop {
-            // ORDERING: Acquire pairs with the Release of `bump`: the doorbell is rung after the grant has ended.
-            let seen = row.doorbell.load(Acquire);
+            // The doorbell is rung after the grant has ended.
+            let seen = protocol::heard(&row.doorbell);
             if table.check_process().is_err() || !table.is_held(self.grant) {
                 return true;
             }

@@ -5,21 +5,21 @@
 //! The owner of the lock makes `seq` odd before its first store and even after its last. A reader notes `seq`, reads, and looks
 //! again: the same even number means that nothing was stored in between.
 //!
-//! - *Why the fences suffice.* The owner: `seq = odd` (Relaxed), release fence, stores. The reader: loads, acquire fence, `seq`
-//!   (Relaxed). If a load saw one of the stores, then the fences synchronise, and the reader's second look sees at least `odd`.
+//! - *Orderings, and why they suffice*: [`protocol::look`].
 //! - While somebody stays in the section, stopped or dead, there is no such moment. After some tries what was read last is given as it
 //!   is, with the name of the one who stays: a listing that is out of step by one change, and never waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicU64, fence};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::clock::Now;
 use crate::layout::{Claim, Config, LockWord, SessionWord, SlotWord, State, load_text};
 use crate::liveness::is_locked;
 use crate::map::Map;
+use crate::protocol;
 use crate::status::{Capacity, Holder, HolderState, Process, SCHEMA, Session, Slot, Statistics, Status, Waiter};
 use crate::status::{Histogram, PermitId};
 use crate::table::{Damage, Table, afterlife, kept_by};
@@ -80,12 +80,9 @@ pub(crate) fn status(view: &View<'_>) -> Status {
     let mut raw = Raw::default();
     let mut stuck = None;
     for tries in 1..=TRIES {
-        // ORDERING: Acquire pairs with the Release of the last even `seq`: what is read is not older.
-        let before = seq.load(Acquire);
-        raw = read(view.map);
-        // ORDERING: Acquire: the loads above come before the look below; see the protocol.
-        fence(Acquire);
-        if before % 2 == 0 && seq.load(Relaxed) == before {
+        let (read, whole) = protocol::look(seq, || read(view.map));
+        raw = read;
+        if whole {
             stuck = None;
             break;
         }

@@ -64,6 +64,7 @@ pub(crate) mod count {
 pub(crate) mod unwind {
     use std::cell::{Cell, RefCell};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::OnceLock;
 
     struct Death;
 
@@ -89,8 +90,12 @@ pub(crate) mod unwind {
         IS_DEAD.get()
     }
 
+    /// The environment variable that seeds a bug for a whole process.
+    pub(crate) const VARIABLE: &str = "GATEPOST_SHARED_BUG";
+
     pub(super) fn has_bug(bug: &str) -> bool {
-        BUG.get() == bug
+        static SEEDED: OnceLock<Option<String>> = OnceLock::new();
+        BUG.get() == bug || SEEDED.get_or_init(|| std::env::var(VARIABLE).ok()).as_deref() == Some(bug)
     }
 
     /// Seeds a bug, for this thread.

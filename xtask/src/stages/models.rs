@@ -6,7 +6,7 @@
 
 use crate::job::{Failure, Job, Outcome};
 use crate::process::Step;
-use crate::project::{LIBRARY, Project, cargo};
+use crate::project::{LIBRARY, Project, SHARED, cargo};
 
 /// How many schedules a shuttle model tries, where it is set.
 pub(crate) const ITERATIONS: &str = "GATEPOST_SHUTTLE_ITERATIONS";
@@ -46,16 +46,25 @@ impl Checker {
         step.args(["--no-default-features", "--features", "std"])
     }
 
-    /// The command that runs its models.
+    /// The command that runs its models of the library.
     pub(crate) fn models(self, project: &Project) -> Step {
-        let step = self.cargo(project).args(["test", "--release", "--no-fail-fast", "-p", LIBRARY, "--lib"]);
-        self.features(step).arg(self.name())
+        self.features(self.tests(project, LIBRARY)).arg(self.name())
+    }
+
+    /// The command that runs its models of the process scope, which has no features.
+    pub(crate) fn shared_models(self, project: &Project) -> Step {
+        self.tests(project, SHARED).arg(self.name())
+    }
+
+    fn tests(self, project: &Project, package: &str) -> Step {
+        self.cargo(project).args(["test", "--release", "--no-fail-fast", "-p", package, "--lib"])
     }
 }
 
-/// Every interleaving with at most two preemptions.
+/// Every interleaving with at most two preemptions. (Those of the process scope are short, and have three.)
 pub(crate) fn loom(job: &mut Job<'_>) -> Result<Outcome, Failure> {
-    job.tests(&Checker::Loom.models(job.project).env("LOOM_MAX_PREEMPTIONS", "2"))?;
+    let library = Checker::Loom.models(job.project).env("LOOM_MAX_PREEMPTIONS", "2");
+    job.tests_all([library, Checker::Loom.shared_models(job.project)])?;
     Ok(Outcome::Passed)
 }
 

@@ -32,6 +32,8 @@ enum Bug {
     LeaveByStore,
     /// Whoever has slept takes the lock as if nobody else did.
     ForgetsSleepers,
+    /// Whoever gives up does so before it has seen to it that the lock is contended.
+    QuitsUncontended,
     /// Whoever leaves wakes nobody.
     WakesNobody,
     /// Whoever follows goes on as if the file were whole.
@@ -51,11 +53,14 @@ struct Lock {
     comers: u8,
     /// How many times a living process that has its session loses its byte: something has closed its descriptor.
     losses: u8,
+    /// How many times somebody gives up waiting (`take_within`).
+    quits: u8,
     /// A sleeper looks again after a time.
     rechecks: bool,
 }
 
-const USUAL: Lock = Lock { bug: Bug::None, sessions: 3, rounds: 1, deaths: 2, comers: 1, losses: 0, rechecks: true };
+const USUAL: Lock =
+    Lock { bug: Bug::None, sessions: 3, rounds: 1, deaths: 2, comers: 1, losses: 0, quits: 0, rechecks: true };
 
 /// Where a process is: before the step that is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,9 +93,9 @@ enum At {
     Enter { over: bool },
     /// [finish] In the section: the file is about to be whole.
     Finish,
-    /// [leave] [lock_word].
+    /// [protocol::leave] looks.
     LeaveLook,
-    /// [compare_exchange_weak] to free.
+    /// [protocol::leave] to free.
     Leave,
     /// [futex::wake].
     Wake,
@@ -127,6 +132,7 @@ struct State {
     deaths: u8,
     comers: u8,
     losses: u8,
+    quits: u8,
 }
 
 impl Process {
@@ -332,8 +338,8 @@ impl Model for Lock {
 
     fn start(&self) -> State {
         let processes = [self.new_process(); PROCESSES];
-        let Self { deaths, comers, losses, .. } = *self;
-        State { word: 0, processes, half_changed: None, deaths, comers, losses }
+        let Self { deaths, comers, losses, quits, .. } = *self;
+        State { word: 0, processes, half_changed: None, deaths, comers, losses, quits }
     }
 
     fn next(&self, state: &State, to: &mut dyn FnMut(Kind, State)) -> Result<(), String> {
@@ -354,6 +360,14 @@ impl Model for Lock {
                 next.deaths -= 1;
                 next.processes[p] = NOBODY;
                 to(Kind::Fault, next);
+            }
+            if state.quits > 0
+                && (process.at == At::Wait || process.at == At::Contend && self.bug == Bug::QuitsUncontended)
+            {
+                let mut next = state.clone();
+                next.quits -= 1;
+                next.processes[p] = Process { at: At::Close, old: 0, ..process };
+                to(Kind::Choice, next);
             }
             if state.losses > 0 && process.session != NO_BYTE && !process.first && !process.lost {
                 let mut next = state.clone();
@@ -395,9 +409,10 @@ fn all_is_well(lock: Lock) -> Explored {
 }
 
 /// What of `lock.rs` is a step here, function by function, in the order of the code.
-const STEPS: [(&str, &[&str]); 5] = [
-    ("exchange_lock", &["compare_exchange("]),
+const STEPS: [(&str, &[&str]); 6] = [
+    ("exchange_lock", &["protocol::exchange("]),
     ("take", &["lock_word()", "exchange_lock("]),
+    ("wait_for_lock", &[]),
     ("take_first", &[]),
     (
         "take_slow",
@@ -416,7 +431,7 @@ const STEPS: [(&str, &[&str]); 5] = [
         ],
     ),
     // LeaveLook, Leave, Wake. The last two are for watchers, of whom there are none here: see `protocol::loom`.
-    ("leave", &["lock_word()", "compare_exchange_weak(", "futex::wake(", "fetch_add(", "futex::wake("]),
+    ("leave", &["protocol::leave(", "futex::wake(", "protocol::ring(", "futex::wake("]),
 ];
 
 #[test]
@@ -424,12 +439,12 @@ fn the_steps_are_those_of_the_code() {
     const ALL: [&str; 8] = [
         "lock_word()",
         "exchange_lock(",
-        "compare_exchange(",
-        "compare_exchange_weak(",
+        "protocol::exchange(",
+        "protocol::leave(",
         "futex::wait(",
         "futex::wake(",
         "is_session_alive(",
-        "fetch_add(",
+        "protocol::ring(",
     ];
     let code = include_str!("../lock.rs");
     for (function, steps) in STEPS {
@@ -473,6 +488,7 @@ fn one_that_loses_its_byte_learns_it_and_harms_nobody_who_has_not() {
 #[test]
 fn without_a_death_no_wake_up_is_lost_and_with_one_it_may_be() {
     nobody_is_stuck(Lock { rechecks: false, deaths: 0, rounds: 2, comers: 0, ..USUAL });
+    nobody_is_stuck(Lock { rechecks: false, deaths: 0, rounds: 2, comers: 0, quits: 1, ..USUAL });
     assert!(all_is_well(Lock { rechecks: false, deaths: 1, comers: 0, ..USUAL }).stuck > 0);
 }
 
@@ -529,6 +545,13 @@ mod seeded_bugs {
             let lock = Lock { bug, rechecks: false, deaths: 0, comers: 0, ..USUAL };
             assert!(all_is_well(lock).stuck > 0, "{bug:?}");
         }
+    }
+
+    #[test]
+    fn giving_up_a_lock_that_is_not_contended() {
+        let bug = Bug::QuitsUncontended;
+        let lock = Lock { bug, rechecks: false, rounds: 2, deaths: 0, comers: 0, quits: 1, ..USUAL };
+        assert!(all_is_well(lock).stuck > 0);
     }
 
     #[test]

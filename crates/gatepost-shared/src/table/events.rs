@@ -2,12 +2,12 @@
 //!
 //! Events are rare, so they are written under the lock. A reader takes a row whose number is the same before and after.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::Section;
 use crate::layout::{EventRow, load_text, store_text};
 use crate::map::Map;
+use crate::protocol;
 use crate::status::{Event, EventKind, Moment, Process, SCHEMA};
 use crate::{PermitId, clock};
 
@@ -43,40 +43,28 @@ impl Section<'_> {
         let header = self.header();
         let number = header.next_event.load(Relaxed);
         let Some(row) = self.table.map().event(number) else { return };
-        // ORDERING: Release: whoever sees one of the stores below sees that the row is not the old event any more.
-        row.number.store(0, Relaxed);
-        fence(Release);
-        let by = self.table.own();
-        row.boot_ns.store(clock::boot_ns(), Relaxed);
-        row.real_ns.store(clock::real_ns(), Relaxed);
-        row.serial.store(note.serial.map_or(u64::MAX, |serial| serial), Relaxed);
-        row.kind.store(kind as u32, Relaxed);
-        row.permits.store(note.permits, Relaxed);
-        row.by_pid.store(by.pid, Relaxed);
-        row.by_start.store(by.start, Relaxed);
-        row.by_namespace.store(by.namespace, Relaxed);
-        row.to_pid.store(note.to.map_or(0, |to| to.pid), Relaxed);
-        row.to_start.store(note.to.map_or(0, |to| to.start), Relaxed);
-        row.to_namespace.store(note.to.map_or(0, |to| to.namespace), Relaxed);
-        store_text(&row.why, note.why);
-        // ORDERING: Release pairs with the Acquire in `read`: the number is there once the event is.
-        row.number.store(number.wrapping_add(1), Release);
-        header.next_event.store(number.wrapping_add(1), Release);
+        protocol::write_event(&row.number, &header.next_event, number, || {
+            let by = self.table.own();
+            row.boot_ns.store(clock::boot_ns(), Relaxed);
+            row.real_ns.store(clock::real_ns(), Relaxed);
+            row.serial.store(note.serial.map_or(u64::MAX, |serial| serial), Relaxed);
+            row.kind.store(kind as u32, Relaxed);
+            row.permits.store(note.permits, Relaxed);
+            row.by_pid.store(by.pid, Relaxed);
+            row.by_start.store(by.start, Relaxed);
+            row.by_namespace.store(by.namespace, Relaxed);
+            row.to_pid.store(note.to.map_or(0, |to| to.pid), Relaxed);
+            row.to_start.store(note.to.map_or(0, |to| to.start), Relaxed);
+            row.to_namespace.store(note.to.map_or(0, |to| to.namespace), Relaxed);
+            store_text(&row.why, note.why);
+        });
     }
 }
 
 /// Event `number`, if the ring has it.
 pub(crate) fn read(map: &Map, semaphore: &str, number: u64) -> Option<Event> {
     let row = map.event(number)?;
-    let stamp = number.wrapping_add(1);
-    // ORDERING: Acquire pairs with the Release of the number.
-    if row.number.load(Acquire) != stamp {
-        return None;
-    }
-    let event = decode(row, semaphore, number);
-    // ORDERING: Acquire: what was read comes before the second look, which finds 0 or another number if any of it was a later event's.
-    fence(Acquire);
-    (row.number.load(Relaxed) == stamp).then_some(event)?
+    protocol::read_event(&row.number, number, || decode(row, semaphore, number)).flatten()
 }
 
 fn decode(row: &EventRow, semaphore: &str, number: u64) -> Option<Event> {

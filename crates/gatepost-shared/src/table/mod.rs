@@ -64,8 +64,8 @@ pub(crate) use reap::{afterlife, kept_by};
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::error::Error;
 use crate::futex;
@@ -73,6 +73,7 @@ use crate::layout::{Config, Header};
 use crate::liveness::{self, Descriptions};
 use crate::lock::Taken;
 use crate::map::Map;
+use crate::protocol;
 use crate::{Process, step};
 
 /// One session's view of the file.
@@ -388,11 +389,7 @@ impl<'a> Section<'a> {
     /// By the owner of the lock.
     #[inline]
     fn enter(table: &'a Table, taken: Taken) -> Self {
-        let seq = &table.header().seq;
-        let odd = seq.load(Relaxed) | 1;
-        seq.store(odd, Relaxed);
-        // ORDERING: Release: a reader that sees anything stored from here on sees `seq` odd; see `snapshot`.
-        fence(Release);
+        let odd = protocol::begin(&table.header().seq);
         step::at("section: entered");
         let epoch = taken.epoch();
         Self { table, epoch, seq: odd, wakes: Wakes::new(), dirty: false, left: false, lost: false }
@@ -430,8 +427,7 @@ impl<'a> Section<'a> {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        // ORDERING: Release: a reader that sees this sees everything before; see `snapshot`.
-        self.header().seq.store(self.seq.wrapping_add(1), Release);
+        protocol::end(&self.header().seq, self.seq);
         step::at("section: about to leave");
         self.lost = !self.table.leave(self.epoch);
         self.wakes.fire();
@@ -497,12 +493,6 @@ impl Drop for Section<'_> {
 /// Adds `n` to a word that only the owner of the lock writes.
 fn add(word: &AtomicU64, n: u64) {
     word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
-}
-
-/// Makes whoever compares the word before it sleeps see that something has changed.
-fn bump(word: &AtomicU32) {
-    // ORDERING: Release pairs with the Acquire of the one who wakes: it sees what was stored before.
-    word.store(word.load(Relaxed).wrapping_add(1), Release);
 }
 
 /// Counts `ns` in a histogram.

@@ -4,9 +4,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::grants::{Grant, Making};
-use super::{Damage, Fault, Note, Section, Table, add, bump, count};
+use super::{Damage, Fault, Note, Section, Table, add, count};
 use crate::futex;
 use crate::layout::{Claim, NONE, State, WaiterRow, store_text};
+use crate::protocol::bump;
 use crate::{EventKind, Policy, clock, step};
 
 /// How often one at the head may be passed under [`Policy::Overtaking`].

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Damage, Note, Section, bump};
+use super::{Damage, Note, Section};
 use crate::layout::{Claim, NONE, SlotWord, State};
+use crate::protocol::bump;
 use crate::{EventKind, Process, clock, futex, step};
 
 /// Above all that will ever be given out.

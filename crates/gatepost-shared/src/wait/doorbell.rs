@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -15,6 +14,7 @@ use super::{PATIENCE, RECHECK, watch};
 use crate::error::Error;
 use crate::futex;
 use crate::layout::State;
+use crate::protocol;
 use crate::table::{Grant, Table, Turn};
 
 /// The list, shared with the thread.
@@ -117,8 +117,8 @@ fn serve(list: &Mutex<List>, table: &Arc<Table>) {
     let mut watching = None;
     let mut had_turns = false;
     loop {
-        // ORDERING: Acquire pairs with the Release of `bump`: D2.
-        let seen = row.doorbell.load(Acquire);
+        // D2.
+        let seen = protocol::heard(&row.doorbell);
         let mut guard = Doorbell::lock(list);
         if guard.is_stopped {
             return;

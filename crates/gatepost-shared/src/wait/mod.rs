@@ -25,13 +25,14 @@ use watcher::watch;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire as AcquireOrdering, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::layout::State;
 use crate::permit::Permit;
+use crate::protocol;
 use crate::session::Session;
 use crate::status::PermitId;
 use crate::table::{Answer, Table, Turn, Why};
@@ -164,8 +165,8 @@ impl Acquire {
             let Some(row) = table.map().waiter(queued.turn.index) else { return Err(table.lost()) };
             // It may have been begun as a future's.
             row.task.store(0, Relaxed);
-            // ORDERING: Acquire pairs with the Release of `bump`: protocol, step 3.
-            let seen = row.futex.load(AcquireOrdering);
+            // Protocol, step 3.
+            let seen = protocol::heard(&row.futex);
             if table.state_of(queued.turn) != State::Active {
                 if let Some(permit) = self.finish()? {
                     return Ok(permit);

@@ -39,6 +39,8 @@ struct Scenario {
     limit: u32,
     /// How many permits each session asks for.
     demand: [u32; SESSIONS],
+    /// How many processes there are at first.
+    processes: usize,
     /// How often each process acquires.
     rounds: u8,
     /// How many processes die, all in all.
@@ -55,6 +57,7 @@ const USUAL: Scenario = Scenario {
     policy: Policy::Fifo,
     limit: 2,
     demand: [1, 2, 1],
+    processes: 3,
     rounds: 1,
     deaths: 2,
     comers: 0,
@@ -361,7 +364,9 @@ impl Model for Tables {
         let Scenario { policy, limit, deaths, comers, give_ups, changes, rounds, .. } = self.scenario;
         let file = self.world.borrow_mut().make(Config::new(limit, policy));
         let process = Process { doing: Doing::Nothing, left: rounds, generation: 1, seen: None };
-        let processes = std::array::from_fn(|_| process.clone());
+        let nobody = Process { doing: Doing::Nobody, left: 0, generation: 0, seen: None };
+        let is_there = |p: &usize| *p < self.scenario.processes;
+        let processes = std::array::from_fn(|p| if is_there(&p) { &process } else { &nobody }.clone());
         State { file: Rc::new(file), processes, deaths, comers, give_ups, changes, by_force: false }.tidy()
     }
 
@@ -495,12 +500,20 @@ fn three_deaths_and_nobody_is_left() {
 
 #[test]
 fn numbers_that_are_used_again() {
-    all_is_well(Scenario { deaths: 1, comers: 1, ..USUAL });
+    all_is_well(Scenario { deaths: 1, comers: 2, processes: 2, ..USUAL });
 }
 
 #[test]
 fn one_after_another() {
+    all_is_well(Scenario { deaths: 2, rounds: 2, processes: 2, ..USUAL });
+}
+
+#[test]
+#[ignore = "a minute or more"]
+fn more_of_everything() {
+    all_is_well(Scenario { deaths: 1, comers: 1, ..USUAL });
     all_is_well(Scenario { deaths: 1, rounds: 2, ..USUAL });
+    all_is_well(Scenario { deaths: 2, give_ups: 1, changes: 1, ..USUAL });
 }
 
 #[test]
