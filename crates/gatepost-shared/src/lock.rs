@@ -25,7 +25,8 @@
 //!     that *followers* begin an epoch: the old `i` may have left before it died, and then nobody is followed.)
 //! L4. Whoever follows finds the critical section half done and makes the file whole before it does anything else.
 //! L5. A sleeper is woken, or looks again after [`RECHECK`]. So a wake-up that is lost with its sender costs that long.
-//! L6. No wake-up is lost but with a process that dies: one that was to send it, or one that had just got it.
+//! L6. No wake-up is lost but with a process that dies: one that was to send it, or one that had just got it. Whoever gives up
+//!     (`take_within`) has seen to it that the owner wakes somebody else.
 //!
 //! # Watchers
 //!
@@ -153,11 +154,12 @@ impl Table {
                 }
                 continue;
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return None;
-            }
             if !old.is_contended() && self.exchange_lock(old, old.contended()).is_err() {
                 continue;
+            }
+            // Not before: a wake-up that it may have had is passed on by whoever leaves a contended lock.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
             }
             let seen = old.contended();
             futex::wait(futex::lower_half_of(&self.map().header().lock), seen.futex(), RECHECK);
