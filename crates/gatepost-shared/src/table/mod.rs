@@ -41,6 +41,8 @@
 //!
 //! Every row is a test: `tests/kill_points` dies at each step of each operation.
 //!
+//! `model::table` does so too, with three processes that share a small file, and goes on from each of the states.
+//!
 //! # Hostile files
 //!
 //! An index is checked before it is followed and a word before it is believed. A cache that cannot be is made again once; a
