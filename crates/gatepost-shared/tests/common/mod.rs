@@ -188,6 +188,11 @@ const FOLDER: &str = "GATEPOST_TEST_FOLDER";
 
 /// What the test that each `main.rs` names does: nothing, unless the process was started by [`Other::start`].
 pub(crate) fn as_child() {
+    as_child_with(|_, _| None);
+}
+
+/// As [`as_child`], with commands of its own.
+pub(crate) fn as_child_with(own: impl Fn(&[&str], &Options) -> Option<String>) {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let options = Options::new().directory(folder).session_name("child");
     let mut semaphore: Option<Semaphore> = None;
@@ -196,6 +201,10 @@ pub(crate) fn as_child() {
         let line = line.expect("a line");
         let words: Vec<&str> = line.split(' ').collect();
         let number = || -> u64 { words[1].parse().expect("a number") };
+        if let Some(answer) = own(&words, &options) {
+            println!("\n@{answer}");
+            continue;
+        }
         let answer = match (words[0], &semaphore) {
             ("open", _) => match Semaphore::open(words[1], &options) {
                 Ok(opened) => {

@@ -8,10 +8,11 @@ mod places;
 mod poisoned;
 mod refusals;
 mod repair;
+mod storm;
 mod stuck;
 mod words;
 
 #[test]
 fn as_child() {
-    common::as_child();
+    common::as_child_with(storm::command);
 }
