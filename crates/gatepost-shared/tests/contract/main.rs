@@ -5,7 +5,18 @@ mod common;
 
 mod acquire;
 mod anonymous;
+mod asynchronous;
+mod bounds;
+mod cancel;
+mod deadline;
+mod events;
+mod fairness;
+mod keep;
+mod open;
+mod release;
 mod resize;
+mod slots;
+mod status;
 
 #[test]
 fn as_child() {

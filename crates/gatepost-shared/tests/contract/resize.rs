@@ -41,3 +41,59 @@ fn every_waiter_for_more_than_the_new_limit_is_sent_away_at_once() {
     let first = waits[0].as_mut().poll(&mut Context::from_waker(&flags[0].waker()));
     assert!(matches!(first, Poll::Ready(Ok(_))), "{first:?}");
 }
+
+#[test]
+fn more_serves_the_queue_and_less_takes_nothing_away() {
+    let folder = Folder::new();
+    let s = folder.open(1);
+    let held = s.acquire().wait().expect("free");
+    let flag = Flag::new();
+    let mut wait = begin(Box::pin(s.acquire()), &flag);
+    s.resize(2).expect("room");
+    assert!(flag.wait(1));
+    let Poll::Ready(Ok(second)) = wait.as_mut().poll(&mut Context::from_waker(&flag.waker())) else { panic!("served") };
+    s.resize(1).expect("less");
+    assert!(held.is_held() && second.is_held());
+    let status = s.status().expect("a look");
+    assert_eq!((status.used, status.limit), (2, 1));
+    drop(held);
+    assert!(matches!(s.try_acquire(), Err(Error::Busy { used: 1, limit: 1, .. })));
+    drop(second);
+    drop(s.try_acquire().expect("free"));
+}
+
+#[test]
+fn drained_it_admits_nobody_and_sends_nobody_away() {
+    let folder = Folder::new();
+    let s = folder.open(2);
+    let held = s.acquire().wait().expect("free");
+    s.drain().expect("sound");
+    assert!(matches!(s.try_acquire(), Err(Error::Busy { used: 1, limit: 0, .. })));
+    let flag = Flag::new();
+    let mut wait = begin(Box::pin(s.acquire_many(2)), &flag);
+    drop(held);
+    assert_eq!((flag.count(), s.status().expect("a look").used), (0, 0));
+    s.resize(2).expect("room");
+    assert!(flag.wait(1));
+    assert!(matches!(wait.as_mut().poll(&mut Context::from_waker(&flag.waker())), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn paused_it_admits_nobody_and_remembers_the_limit() {
+    let folder = Folder::new();
+    let s = folder.open(2);
+    let held = s.acquire().wait().expect("free");
+    s.pause().expect("sound");
+    assert!(matches!(s.try_acquire(), Err(Error::Busy { used: 1, limit: 2, .. })));
+    assert!(matches!(s.try_acquire_many(3), Err(Error::ExceedsLimit { limit: 2, .. })));
+    let flag = Flag::new();
+    let mut wait = begin(Box::pin(s.acquire_many(2)), &flag);
+    drop(held);
+    s.resize(3).expect("room");
+    let status = s.status().expect("a look");
+    assert_eq!((status.paused, status.limit, status.used, flag.count()), (true, 3, 0, 0));
+    s.resume().expect("sound");
+    assert!(flag.wait(1));
+    assert!(matches!(wait.as_mut().poll(&mut Context::from_waker(&flag.waker())), Poll::Ready(Ok(_))));
+    assert!(!s.status().expect("a look").paused);
+}
