@@ -115,7 +115,12 @@ impl Table {
 
     /// Waits for the lock, for `time` at most. For whoever has more to do than that: see `stuck`.
     pub(crate) fn take_within(&self, time: Duration) -> Option<Taken> {
-        self.take_slow(false, Some(Instant::now() + time))
+        self.take_until(false, Instant::now() + time)
+    }
+
+    /// Waits for the lock until `deadline`; `first`: as [`take_first`](Self::take_first) does.
+    pub(crate) fn take_until(&self, first: bool, deadline: Instant) -> Option<Taken> {
+        self.take_slow(first, Some(deadline))
     }
 
     #[cold]

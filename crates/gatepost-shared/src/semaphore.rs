@@ -4,19 +4,22 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::events::Events;
 use crate::file::{self, Access, Opened, Place, examine, reopen};
 
-use crate::map::Map;
 use crate::options::Options;
 use crate::permit::{Permit, Released};
 use crate::session::{Purpose, Session};
 use crate::snapshot;
 use crate::status::{PermitId, Status};
 use crate::wait::Acquire;
-use crate::{clock, liveness, stuck};
+use crate::{clock, liveness};
+
+/// How long `repair` waits for the lock to take back what the dead hold, which others do if it does not.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one without a name is called.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -316,18 +319,11 @@ pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
     let place = Place::of(name, options)?;
     let mut done = Vec::new();
     done.extend(file::mend_header(&place, options)?);
-    if let Some(Opened { file, fixed }) = file::open_existing(&place, options, Access::Write)? {
-        let io = |source: rustix::io::Errno| Error::Io { what: "map", path: place.path.clone(), source: source.into() };
-        let map = Map::new(file.as_fd(), fixed.geometry, true).map_err(io)?;
-        // Before anything that needs the lock.
-        done.extend(stuck::break_lock(&map, file.as_fd(), &place.path)?);
-    }
     let session = Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair)?;
     let table = &session.table;
-    if session.has_mended_boot_id {
-        done.push("it said that it was used before the machine started, and processes have it open".to_owned());
-    }
-    table.section_regardless(table.take(), |section| {
+    done.extend(session.mended.iter().cloned());
+    let taken = table.take_by_force(false, &mut done)?;
+    table.section_regardless(taken, |section| {
         done.extend(section.repair());
         if !done.is_empty() {
             let why = if done.len() == 1 { "1 thing was wrong" } else { &format!("{} things were wrong", done.len()) };
@@ -335,6 +331,6 @@ pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
             section.note(crate::table::Note { kind, why, ..Default::default() });
         }
     })?;
-    table.reap()?;
+    table.reap_within(PATIENCE)?;
     Ok(done)
 }

@@ -12,6 +12,7 @@ use crate::liveness::{self, Descriptions};
 use crate::map::Map;
 use crate::options::Options;
 use crate::step;
+use crate::stuck;
 use crate::table::Table;
 use crate::wait::Doorbell;
 
@@ -21,8 +22,8 @@ pub(crate) struct Session {
     pub(crate) table: Arc<Table>,
     /// Wakes the tasks of this session.
     pub(crate) doorbell: Doorbell,
-    /// The file said that it is of another boot, while processes of this one had it open.
-    pub(crate) has_mended_boot_id: bool,
+    /// What had to be done by force before it could be one, in words: for `repair`.
+    pub(crate) mended: Vec<String>,
 }
 
 /// Whether what the file says is asked for first.
@@ -70,7 +71,10 @@ impl Session {
         let probe = reopen(hold.as_fd(), path, Access::Write)?;
         let map = Map::new(hold.as_fd(), fixed.geometry, true).map_err(|errno| io("map")(errno.into()))?;
         let descriptions = Descriptions { hold, probe };
-        let setup = liveness::lock_setup(descriptions.hold.as_fd()).map_err(io("lock"))?;
+        let (setup, mut mended) = match purpose {
+            Purpose::Use => (liveness::lock_setup(descriptions.hold.as_fd()).map_err(io("lock"))?, Vec::new()),
+            Purpose::Repair => stuck::lock_setup(&map, &descriptions, path)?,
+        };
         if !has_one_name(descriptions.hold.as_fd(), path)? {
             return Ok(None);
         }
@@ -93,12 +97,13 @@ impl Session {
         if is_damaged {
             // Those who use it are of this boot, whatever it says.
             store_boot_id(&table, boot_id);
+            mended.push("it said that it was used before the machine started, and processes have it open".to_owned());
         } else if is_new_boot {
             restart(&table, boot_id, purpose)?;
         }
-        sign(&mut table, options, purpose)?;
+        sign(&mut table, options, purpose, &mut mended)?;
         drop(setup);
-        let session = Self { table: Arc::new(table), doorbell: Doorbell::default(), has_mended_boot_id: is_damaged };
+        let session = Self { table: Arc::new(table), doorbell: Doorbell::default(), mended };
         if purpose == Purpose::Use {
             session.check_limit(options)?;
             session.table.reap()?;
@@ -221,8 +226,11 @@ fn store_boot_id(table: &Table, boot_id: u128) {
 }
 
 /// Follows the dead session that had this number, and takes a generation of our own, before anything else.
-fn sign(table: &mut Table, options: &Options, purpose: Purpose) -> Result<(), Error> {
-    let taken = table.take_first();
+fn sign(table: &mut Table, options: &Options, purpose: Purpose, mended: &mut Vec<String>) -> Result<(), Error> {
+    let taken = match purpose {
+        Purpose::Use => table.take_first(),
+        Purpose::Repair => table.take_by_force(true, mended)?,
+    };
     let row = table.map().session(table.me());
     let word = SessionWord(row.map_or(0, |row| row.word.load(Relaxed)));
     let generation = word.generation().wrapping_add(1);

@@ -12,26 +12,71 @@
 //!   afterwards, it finds in `leave` that it has been followed, and what it stored until then may be found damaged, and is
 //!   repaired again.
 //!
-//! It does not take the lock for itself, since it is no session yet: openers may be waiting for this very lock while they hold
-//! the setup lock. It names a session that no file has room for, so whoever comes next sees that this owner is dead, follows it
+//! It does not take the lock for itself, since it may be no session yet: openers may be waiting for this very lock while they hold
+//! the setup lock, which it waits for. It names a session that no file has room for, so whoever comes next sees that this owner is dead, follows it
 //! and makes the file whole.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::layout::LockWord;
+use crate::liveness::{Descriptions, SetupLock};
+use crate::lock::Taken;
 use crate::map::Map;
+use crate::table::Table;
 use crate::{Process, futex, liveness};
 
 /// How long a living owner may do nothing before `repair` takes the lock from it.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it waits for somebody who is opening the file.
+const SETUP_PATIENCE: Duration = Duration::from_secs(20);
 /// How often one looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 /// A session that no file has room for.
 const NOBODY: u32 = 0xFFFE;
+
+impl Table {
+    /// Waits for the lock, and takes it away from an owner that lives and does nothing; what was done is added to `done`. For
+    /// `repair`; `first`: since the session got its byte, so it begins an epoch and follows the predecessor that the word may name.
+    pub(crate) fn take_by_force(&self, first: bool, done: &mut Vec<String>) -> Result<Taken, Error> {
+        loop {
+            if let Some(taken) = self.take_until(first, Instant::now() + LOOK) {
+                return Ok(taken);
+            }
+            done.extend(break_lock(self.map(), self.descriptions().probe.as_fd(), self.path())?);
+        }
+    }
+}
+
+/// Waits for the setup lock of a file to be repaired: whoever has it may be waiting for a lock that has to be taken away first.
+pub(crate) fn lock_setup(
+    map: &Map,
+    descriptions: &Descriptions,
+    path: &Path,
+) -> Result<(SetupLock, Vec<String>), Error> {
+    let mut done = Vec::new();
+    let begin = Instant::now();
+    loop {
+        let lock = liveness::try_lock_setup(descriptions.hold.as_fd());
+        let lock = lock.map_err(|source| Error::Io { what: "lock", path: path.to_owned(), source })?;
+        if let Some(lock) = lock {
+            return Ok((lock, done));
+        }
+        if begin.elapsed() > SETUP_PATIENCE {
+            return Err(Error::Refused {
+                path: path.to_owned(),
+                what: format!("somebody has been opening it for {SETUP_PATIENCE:?}"),
+                remedy: "find out which process is stopped (lslocks, ps), let it go on (kill -CONT), or end it (kill -KILL)",
+            });
+        }
+        done.extend(break_lock(map, descriptions.probe.as_fd(), path)?);
+        let word = &map.header().lock;
+        futex::wait(futex::lower_half_of(word), LockWord(word.load(Relaxed)).futex(), LOOK);
+    }
+}
 
 /// Owner and epoch, without what those set who wait.
 fn owner_of(word: LockWord) -> u64 {
@@ -39,7 +84,7 @@ fn owner_of(word: LockWord) -> u64 {
 }
 
 /// Takes the lock away from an owner that lives and does nothing; what was done, in words. For `repair`.
-pub(crate) fn break_lock(map: &Map, probe: BorrowedFd<'_>, path: &Path) -> Result<Option<String>, Error> {
+fn break_lock(map: &Map, probe: BorrowedFd<'_>, path: &Path) -> Result<Option<String>, Error> {
     let header = map.header();
     let look = || (LockWord(header.lock.load(Relaxed)), header.seq.load(Relaxed));
     let (first, seq) = look();

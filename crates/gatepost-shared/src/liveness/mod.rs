@@ -16,5 +16,5 @@ mod process;
 
 #[cfg(test)]
 pub(crate) use ofd::unlock;
-pub(crate) use ofd::{Descriptions, is_locked, lock_setup, try_lock};
+pub(crate) use ofd::{Descriptions, SetupLock, is_locked, lock_setup, try_lock, try_lock_setup};
 pub(crate) use process::{Judgement, is_stopped, judge, namespace, of, own};

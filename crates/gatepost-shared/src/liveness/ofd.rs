@@ -69,6 +69,15 @@ pub(crate) fn lock_setup(hold: BorrowedFd<'_>) -> io::Result<SetupLock> {
     Ok(SetupLock(hold.as_raw_fd()))
 }
 
+/// As [`lock_setup`], and does not wait.
+pub(crate) fn try_lock_setup(hold: BorrowedFd<'_>) -> io::Result<Option<SetupLock>> {
+    match fcntl(hold, libc::F_OFD_SETLK, &mut flock(libc::F_WRLCK, SETUP_BYTE, 1)) {
+        Ok(()) => Ok(Some(SetupLock(hold.as_raw_fd()))),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// See [`lock_setup`]. By number: the description is moved about while it has the lock.
 #[derive(Debug)]
 pub(crate) struct SetupLock(RawFd);

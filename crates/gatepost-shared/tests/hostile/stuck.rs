@@ -86,3 +86,32 @@ fn a_stuck_semaphore_does_not_keep_a_process_from_noticing_deaths_at_another() {
         waits.join().expect("no panic").expect("the death of the owner was noticed, too");
     });
 }
+
+#[test]
+fn repair_does_not_wait_for_an_opener_that_waits_for_the_lock() {
+    let folder = Folder::new();
+    let s = folder.open(2);
+    let _other = Other::of(&folder);
+    lock_for(&folder, 1);
+    let mut opens = Other::start(&folder);
+    opens.say("open s");
+    // It has the setup lock, and waits for the other one.
+    let deadline = Instant::now() + LONG;
+    while folder.bytes().u64_at(at::LOCK) & 1 << 31 == 0 {
+        assert!(Instant::now() < deadline, "it never came");
+        std::thread::yield_now();
+    }
+    let (send, result) = std::sync::mpsc::channel();
+    let options = folder.options();
+    std::thread::spawn(move || send.send(gatepost_shared::repair("s", &options)));
+    // At first somebody seems to get on, so that repair goes on to wait for the setup lock.
+    let end = Instant::now() + Duration::from_millis(300);
+    while Instant::now() < end {
+        folder.bytes().put_u32(at::SEQ, folder.bytes().u32_at(at::SEQ).wrapping_add(2));
+        std::thread::yield_now();
+    }
+    let done = result.recv_timeout(LONG).expect("it comes to an end").expect("to repair it");
+    assert!(done.iter().any(|what| what.contains("session 1")), "{done:?}");
+    assert!(opens.hear().starts_with("session"));
+    drop(s.try_acquire_many(2).expect("free"));
+}
