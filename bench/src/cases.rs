@@ -229,6 +229,52 @@ static CASES: &[Case] = &[
         windows: 1.35,
         grid: &[("profile", Values::Words(profiles::PROFILES))],
     },
+    #[cfg(target_os = "linux")]
+    Case {
+        id: "P1",
+        title: "processes share it: acquire and release, permits free",
+        metrics: &[NS],
+        notes: &["one process, 16 permits where the peer can have as many"],
+        window_ms: 40.0,
+        windows: 1.35,
+        grid: &[],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        id: "P2",
+        title: "processes that contend",
+        metrics: &[RATE, SHARE, IDLE, ("cpu_ns", "ns", Better::Lower), ("switches", "", Better::Lower)],
+        notes: &[
+            "cpu_ns, switches: processor time, and how often a process gave its processor up to wait, for each turn, the \
+             work inside included, as getrusage(2) has them of all processes from the first turn to the last",
+        ],
+        window_ms: 100.0,
+        windows: 1.15,
+        grid: &[("processes", Values::Counts(&[2, 4, 8])), ("limit", Values::Counts(&[1, 2]))],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        id: "P3",
+        title: "how long a permit takes from one process to another, one way",
+        metrics: &[NS],
+        notes: &[
+            "two processes and three semaphores of one permit: whoever has two permits gives one back and asks for the third, \
+             which the other holds; half of a turn is one way",
+        ],
+        window_ms: 100.0,
+        windows: 1.15,
+        grid: &[],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        id: "P4",
+        title: "from the SIGKILL of a holder to where a waiter in another process has its permit",
+        metrics: &[NS],
+        notes: &["limit 1, the waiter asleep; lost: it never came back while somebody waited for a second or two"],
+        window_ms: 100.0,
+        windows: 1.3,
+        grid: &[],
+    },
     Case {
         id: "L1",
         title: "what the machine takes by itself",
@@ -290,6 +336,9 @@ impl Cell {
             "C8" => 0.008,
             "A1" | "A2" | "A3" => at_addresses(count("addresses") + count("waiters")),
             "A4" => 0.001 + count("others") * 1e-6,
+            "P2" => 0.003 + count("processes") * 0.005,
+            "P3" => 0.015,
+            "P4" => 0.04,
             _ => 0.000_2,
         }
     }

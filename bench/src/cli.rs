@@ -38,6 +38,10 @@ pub(crate) struct Cli {
     /// Be the process whose instructions are counted.
     #[arg(long, hide = true, value_name = "PEER", exclusive = true)]
     pub(crate) be_counted: Option<String>,
+
+    /// Be one of the processes that share a semaphore, as the environment says.
+    #[arg(long, hide = true, exclusive = true)]
+    pub(crate) be_process: bool,
 }
 
 const AFTER: &str = "\

@@ -64,6 +64,12 @@ pub(crate) fn rustc_version() -> String {
     version.strip_prefix("rustc ").unwrap_or("unknown").to_owned()
 }
 
+/// The kernel, which some peers are calls of.
+#[cfg(target_os = "linux")]
+pub(crate) fn kernel_version() -> Option<String> {
+    said("uname", &["-sr"])
+}
+
 /// The C library.
 #[cfg(target_env = "gnu")]
 pub(crate) fn libc_version() -> String {

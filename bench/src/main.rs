@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.be_counted {
         Some(peer) => counted::be_counted(peer).map(|()| ExitCode::SUCCESS),
+        None if cli.be_process => be_process().map(|()| ExitCode::SUCCESS),
         None => run(&cli),
     };
     result.unwrap_or_else(|error| {
@@ -50,6 +51,16 @@ fn main() -> ExitCode {
         // What was asked for is not there; anything else has ended the run by itself.
         ExitCode::from(if error.downcast_ref::<Nothing>().is_some() { 2 } else { 1 })
     })
+}
+
+#[cfg(target_os = "linux")]
+fn be_process() -> Result<()> {
+    peers::across::be_process()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn be_process() -> Result<()> {
+    anyhow::bail!("processes share no semaphore here: Linux only")
 }
 
 /// A glob that matches nothing.
@@ -138,9 +149,14 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let mut facts = machine::facts();
     machine::drift(&mut facts, "before");
     // Counting is part of a whole run, and of one that asks for cases in which something can be counted.
-    let count = planned.iter().any(|planned| planned.cell.case.id.starts_with('U') || planned.cell.case.id == "C4");
-    let counted = match count {
-        true => counted::run(&chosen, |peer| progress.say(&format!("counting {peer}"))),
+    let can_be_counted = |id: &str| id.starts_with(['U', 'P']) || id == "C4";
+    let counts = |peer: &&&peers::Peer| {
+        let mut cells = planned.iter().filter(|planned| can_be_counted(planned.cell.case.id));
+        cells.any(|planned| planned.contestants.iter().any(|contestant| contestant.name == peer.entry.name))
+    };
+    let to_count: Vec<&peers::Peer> = chosen.iter().filter(counts).copied().collect();
+    let counted = match planned.iter().any(|planned| can_be_counted(planned.cell.case.id)) {
+        true => counted::run(&to_count, |peer| progress.say(&format!("counting {peer}"))),
         false => Default::default(),
     };
     // From here on: programs are built once, and how long that takes says nothing.

@@ -53,7 +53,7 @@ fn with_spread(Spread { median, min, max }: Spread) -> String {
 }
 
 /// Those of ours that others are compared with: the forms of a semaphore are compared with it, as peers are.
-const BASES: [&str; 3] = ["gatepost", "gatepost barging", "gatepost Sema"];
+const BASES: [&str; 4] = ["gatepost", "gatepost barging", "gatepost Sema", "gatepost shared"];
 
 /// Which rows stand together: what is fair is compared with what is fair.
 fn class(row: &Row) -> (u8, &'static str) {
@@ -102,7 +102,7 @@ pub(crate) fn cell(cell: &Cell, rounds: usize) -> String {
     for row in sorted(cell) {
         let mut columns = vec![row.peer.clone(), class(row).1.to_owned()];
         if let Some(why) = &row.missing {
-            columns.push("–".to_owned());
+            columns.push(if crate::schedule::is_lost(why) { "lost" } else { "–" }.to_owned());
             footnotes.push(format!("{}: {why}", row.peer));
         } else {
             let of = |metric: &Metric| stats::spread(&stats::values(row, &metric.name));

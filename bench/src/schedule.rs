@@ -271,11 +271,19 @@ impl Progress {
     }
 }
 
+/// Whether a peer was found to lose what a dead process held.
+pub(crate) fn is_lost(why: &str) -> bool {
+    why.starts_with("lost: ")
+}
+
 /// Whether a peer only said that it cannot do that.
 fn is_refusal(error: &anyhow::Error, why: &str) -> bool {
     error.downcast_ref::<crate::programs::Refused>().is_some()
         || why.contains("cannot add that many permits")
         || why.contains("cannot wait with that many threads")
+        || why.contains("cannot have more than")
+        // It is what that case asks.
+        || is_lost(why)
 }
 
 /// Checks that a run can be planned at all.

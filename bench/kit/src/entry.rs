@@ -105,6 +105,16 @@ impl Entry {
         futures.with("A4", addresses::beside::<S>)
     }
 
+    /// What a peer can do that processes share.
+    #[cfg(target_os = "linux")]
+    pub fn across<S: crate::across::Across>(self) -> Self {
+        use crate::cases::processes;
+        self.with("P1", processes::alone::<S>)
+            .with("P2", processes::contend::<S>)
+            .with("P3", processes::ping_pong::<S>)
+            .with("P4", processes::recovery::<S>)
+    }
+
     /// What can be profiled of a peer that is ours.
     pub fn profiled<S: Tasks + Deposit>(self) -> Self {
         self.with("A5", profiles::wait::<S>)

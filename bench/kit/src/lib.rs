@@ -3,6 +3,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`peer`] | what a semaphore must be able to do to take part, as small traits |
+//! | `across` | the same for one that processes share, and how those processes are started (Linux) |
 //! | [`entry`] | a peer under its name, with the cases that its traits allow |
 //! | [`cases`] | the loops, one room for each group of cases |
 //! | [`work`], [`waits`], [`waker`], [`queue`] | the work inside a permit, the histogram of waits, counting wakers, pinned futures |
@@ -15,6 +16,8 @@
 //! leaked: a peer that loses a wake-up leaves threads behind that still look at its semaphore, and is reported, not
 //! waited for.
 
+#[cfg(target_os = "linux")]
+pub mod across;
 pub mod cases;
 pub mod entry;
 pub mod gatepost_peer;

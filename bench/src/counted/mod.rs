@@ -13,6 +13,12 @@ mod operations;
 #[allow(dead_code, reason = "it can do more than is asked of it here")]
 mod ruler;
 
+#[cfg(target_os = "linux")]
+mod processes;
+
+#[cfg(target_os = "linux")]
+pub(crate) use processes::of_processes;
+
 pub(crate) use operations::{Count, all, nothing, of_threads, of_threads_one_at_a_time, one_at_a_time};
 
 use crate::peers::Peer;

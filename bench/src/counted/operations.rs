@@ -24,7 +24,14 @@ pub(super) const OPERATIONS: &[(&str, u64)] = &[
     ("contended hand-off: join, release, poll", 1),
     ("cancel, of 1,000 waiters", CANCELS),
     ("cancel, of 1,000,000 waiters", CANCELS),
+    ("P1 acquire, release: processes share it", 1),
+    ("acquire that waits for another process", 1),
+    ("release that another process waits for", 1),
 ];
+
+/// The rows of what processes share.
+#[cfg(target_os = "linux")]
+pub(super) const OF_PROCESSES: [usize; 3] = [11, 12, 13];
 
 /// How many waiters of each queue are cancelled, at random.
 const CANCELS: u64 = 64;
@@ -38,7 +45,7 @@ pub(crate) struct Count {
     pub(super) sizes: fn() -> Option<(u64, Option<u64>)>,
     /// Goes through its operations, as the process that is stepped over.
     pub(super) regions: fn(),
-    nothing: bool,
+    pub(super) nothing: bool,
 }
 
 impl Count {
@@ -142,12 +149,12 @@ fn region<R>(row: usize, operation: impl FnOnce() -> R) -> R {
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[inline(always)]
-fn stepped<R>(row: usize, operation: impl FnOnce() -> R) -> R {
+pub(super) fn stepped<R>(row: usize, operation: impl FnOnce() -> R) -> R {
     super::ruler::measured::region(row, operation)
 }
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn stepped<R>(_row: usize, operation: impl FnOnce() -> R) -> R {
+pub(super) fn stepped<R>(_row: usize, operation: impl FnOnce() -> R) -> R {
     operation()
 }
 

@@ -3,6 +3,8 @@
 //! A room implements the kit's traits for what its library offers, says in its notes what is not its library's own, and
 //! lists itself. To add one: write the room, and name it in [`all`].
 
+#[cfg(target_os = "linux")]
+pub(crate) mod across;
 mod async_lock;
 mod asyncband;
 mod crossbeam;
@@ -49,6 +51,8 @@ pub(crate) fn all() -> Vec<Peer> {
     #[cfg(target_os = "linux")]
     all.push(sem_t::peer());
     all.push(crossbeam::peer());
+    #[cfg(target_os = "linux")]
+    all.extend(across::peers());
     all.extend(reference::entries().into_iter().map(|entry| Peer::new(entry, counted::nothing())));
     all
 }

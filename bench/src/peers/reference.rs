@@ -20,7 +20,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let reference = |name: &str| Entry::new(name, Kind::Reference, "");
     let rmw = |ask: &Ask| uncontended::reference(ask, limits::rmw_pairs);
     vec![
-        ["U1", "U2", "U3", "U3try", "U4"].into_iter().fold(reference("bare RMW pair"), |entry, case| entry.with(case, rmw)),
+        ["U1", "U2", "U3", "U3try", "U4", "P1"].into_iter().fold(reference("bare RMW pair"), |entry, case| entry.with(case, rmw)),
         reference("no semaphore")
             .with("C1", |ask| tasks::reference(ask, tasks::NoSemaphore))
             .with("C1b", |ask| tasks::reference(ask, tasks::NoSemaphore))
@@ -42,6 +42,28 @@ pub(super) fn entries() -> Vec<Entry> {
         reference("locked unlink").with("C4", |ask| unlink(ask, true)),
         reference("this machine").with("L1", limits::probe),
     ]
+    .into_iter()
+    .map(of_processes)
+    .collect()
+}
+
+/// What stands beside semaphores that processes share.
+#[cfg(target_os = "linux")]
+fn of_processes(entry: Entry) -> Entry {
+    use gatepost_bench_kit::cases::processes;
+    match entry.name.as_str() {
+        "no semaphore" => entry.with("P2", processes::no_semaphore),
+        "this machine" => entry.with("P4", processes::death).note_in(
+            "P4",
+            "this machine: until the process that killed it is told of the death by a pidfd; nobody is woken by anything else",
+        ),
+        _ => entry,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_processes(entry: Entry) -> Entry {
+    entry
 }
 
 /// How much a waiter of ours takes.

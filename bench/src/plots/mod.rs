@@ -116,6 +116,16 @@ const PLOTS: &[Plot] = &[
         form: Form::Values { case: "C7", metric: "ns", sections: "between" },
     },
     Plot {
+        file: "processes",
+        title: "Processes that share a semaphore: nobody waits, from one to another, after a kill",
+        form: Form::Cases { cases: &["P1", "P3", "P4"], metric: "ns" },
+    },
+    Plot {
+        file: "p2-throughput",
+        title: "P2: processes that contend",
+        form: Form::Against { case: "P2", metric: "ops_per_s", x: "processes", panels: "limit", y: Scale::Log },
+    },
+    Plot {
         file: "a1-addresses",
         title: "A1: waiting and being woken at many addresses, time for each waiter",
         form: Form::Against { case: "A1", metric: "ns", x: "addresses", panels: "", y: Scale::Log },

@@ -65,6 +65,8 @@ fn whole_run() -> Run {
     }
     cells.push(cell("C6", &[], &[metric("bytes", "B", Better::Lower), ns[0].clone()]));
     cells.extend(["running", "parked", "tasks"].map(|who| cell("C7", &[("between", who.into())], &ns)));
+    cells.extend(["P1", "P3", "P4"].map(|case| cell(case, &[], &ns)));
+    cells.extend([2_usize, 4].map(|n| cell("P2", &[("processes", n.into()), ("limit", 1_usize.into())], &contended)));
     let at_addresses = [ns[0].clone(), metric("release_ns", "ns", Better::Lower)];
     cells.extend([1_usize, 100, 1_000_000].map(|n| cell("A1", &[("addresses", n.into())], &at_addresses)));
     for waiters in [100_usize, 10_000] {
@@ -123,6 +125,8 @@ fn a_whole_run_gives_every_plot_and_each_is_well_formed_and_names_the_peers() {
         "c4-cancel.svg",
         "c6-memory.svg",
         "c7-hand-off.svg",
+        "processes.svg",
+        "p2-throughput.svg",
         "a1-addresses.svg",
         "a1-release.svg",
         "a2-one-address.svg",
@@ -165,7 +169,7 @@ fn a_peer_without_figures_is_in_no_plot() {
         row.missing = Some("its toolchain is not there".to_owned());
     }
     let files = files(&run);
-    assert_eq!(files.len(), 16);
+    assert_eq!(files.len(), 18);
     assert!(files.iter().all(|(_, svg)| !svg.contains("tokio")));
 }
 

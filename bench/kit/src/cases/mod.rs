@@ -6,6 +6,8 @@ pub mod deadline;
 pub mod handoff;
 pub mod limits;
 pub mod memory;
+#[cfg(target_os = "linux")]
+pub mod processes;
 pub mod profiles;
 pub mod storm;
 pub mod tasks;
