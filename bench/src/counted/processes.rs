@@ -43,51 +43,55 @@ fn alone<S: Across>() {
     stepped(OF_PROCESSES[0], pair);
 }
 
-/// Has `operation` done once as it is and once stepped over, each time beside another process in that role.
-fn beside<S: Across, R>(part: &Part, operation: impl Fn(&S, &Mapped, &Process, bool) -> R) {
+/// Starts another process in that role, and waits until it says that it is ready.
+fn start<S: Across>(folder: &Folder, part: &Part) -> Process {
+    let page = Mapped::create(folder).expect("a page");
+    let role =
+        Role { peer: S::NAME.to_owned(), part: part.clone(), folder: folder.to_path_buf(), index: 0, permits: 1 };
+    let process = Process::start(&role).expect("a process");
+    page.wait_for_ready(1).expect("the other process gets so far");
+    process
+}
+
+/// Has `operation` done once as it is, to set up what is set up once, and once stepped over.
+fn both(operation: impl Fn(&Folder, bool) -> Process) {
     for count in [false, true] {
         let folder = Folder::new().expect("a folder");
-        let page = Mapped::create(&folder).expect("a page");
-        let semaphore = S::create(&folder.join("a.gate"), 1).expect("a semaphore");
-        let role =
-            Role { peer: S::NAME.to_owned(), part: part.clone(), folder: folder.to_path_buf(), index: 0, permits: 1 };
-        // It may hold a permit first, so it is started by the operation if that has to take one before.
-        let process = Process::start(&role).expect("a process");
-        operation(&semaphore, &page, &process, count);
-        process.end(Duration::from_secs(10)).expect("the other process ends well");
+        operation(&folder, count).end(PATIENCE).expect("the other process ends well");
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The other process holds the only permit until this one sleeps.
 fn waits<S: Across>() {
-    let part = Part::HoldUntilAsleep(std::process::id());
-    beside::<S, _>(&part, |semaphore, page, _, count| {
-        page.wait_for_ready(1).expect("the other process holds it");
+    both(|folder, count| {
+        let semaphore = S::create(&folder.join("a.gate"), 1).expect("a semaphore");
+        let other = start::<S>(folder, &Part::HoldUntilAsleep(std::process::id()));
         let acquire = || semaphore.acquire();
         drop(if count { stepped(OF_PROCESSES[1], acquire) } else { acquire() });
+        other
     });
 }
 
+/// The other process sleeps until this one gives back the only permit.
 fn serves<S: Across>() {
-    for count in [false, true] {
-        let folder = Folder::new().expect("a folder");
-        let page = Mapped::create(&folder).expect("a page");
+    both(|folder, count| {
         let semaphore = S::create(&folder.join("a.gate"), 1).expect("a semaphore");
         let permit = semaphore.acquire();
-        let role =
-            Role { peer: S::NAME.to_owned(), part: Part::Wait, folder: folder.to_path_buf(), index: 0, permits: 1 };
-        let process = Process::start(&role).expect("a process");
-        page.wait_for_ready(1).expect("the other process is about to wait");
-        for _ in 0..2 {
-            while !sleeps(process.id()) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
+        let other = start::<S>(folder, &Part::Wait);
+        let asleep = || {
+            std::thread::sleep(Duration::from_millis(1));
+            sleeps(other.id())
+        };
+        // Twice, since it may sleep on its way there, too.
+        while !(asleep() && asleep()) {}
         let release = || drop(permit);
         if count {
-            stepped(OF_PROCESSES[2], release);
+            stepped(OF_PROCESSES[2], release)
         } else {
-            release();
+            release()
         }
-        process.end(Duration::from_secs(10)).expect("the other process ends well");
-    }
+        other
+    });
 }
