@@ -1,7 +1,8 @@
 #!/bin/bash
 # What tools that limit how much runs at one time do when something goes wrong: see docs/machine.md.
 #
-#   docs/machine/compare.bash [CLAIM...]      claims: versions kill server order timeout namespace waiting apart jobserver
+#   docs/machine/compare.bash [CLAIM...]      claims: versions kill server order timeout negative namespace
+#                                                     waiting apart jobserver
 #   TOOLS='flock sem' docs/machine/compare.bash kill
 #
 # Needs bash 5, and whichever of these are to be looked at: flock, parallel (for sem), task-spooler (tsp), make, gatepost.
@@ -39,24 +40,32 @@ kill_() {
     wait
 }
 
+# The process that the first client of this socket has started, which serves the others.
+server_of_tsp() {
+    local stat pid
+    for stat in /proc/[0-9]*/stat; do
+        pid=${stat#/proc/} pid=${pid%/stat}
+        if grep -qz "^TS_SOCKET=$TS_SOCKET" "/proc/$pid/environ" 2>/dev/null && [[ $(<"/proc/$pid/comm") == tsp ]]; then
+            # It has left its parent.
+            [[ $(awk '{ print $4 }' "$stat") != 1 ]] || echo "$pid"
+        fi
+    done | head -n 1
+}
+
 # The same with the server of the one that has one.
 server() {
     [[ $1 == tsp ]] || return 0
-    (under tsp 1 "$job" A 4) >/dev/null 2>&1 &
+    local server
+    (under tsp 1 "$job" A 6) >/dev/null 2>&1 &
     logged 'begin A' || return
     (under tsp 1 "$job" C 0.1) >/dev/null 2>&1 &
     sleep 0.5
-    pkill -9 -f "$dir/no-such" || true
-    local server
-    server=$(for stat in /proc/[0-9]*/stat; do
-        pid=${stat#/proc/} pid=${pid%/stat}
-        grep -qz "^TS_SOCKET=$TS_SOCKET" "/proc/$pid/environ" 2>/dev/null && [[ $(<"/proc/$pid/comm") == tsp ]] &&
-            [[ $(awk '{ print $4 }' "$stat") == 1 ]] && echo "$pid"
-    done | head -n 1)
+    server=$(server_of_tsp)
     [[ -n $server ]] || { say server tsp 'its server was not found' && return; }
     kill -9 "$server"
+    sleep 0.5
     (under tsp 1 "$job" B 0.1) >/dev/null 2>&1 &
-    if logged 'end B' 10 && before 'begin B' 'end A'; then
+    if logged 'end B' 3; then
         say server tsp 'TWO AT ONCE: a new server knows nothing of what the old one had started'
     else
         say server tsp 'nothing more is started while the first command runs'
@@ -96,11 +105,21 @@ timeout_() {
     else
         say timeout "$tool" "not started, exit status $status"
     fi
-    if [[ $tool == sem ]]; then
-        sem --fg --id shared --jobs 1 --semaphoretimeout -1 "$job" C 0 >/dev/null 2>&1
-        status=$?
-        logged 'begin C' 0 && say timeout sem "negative: STARTED all the same (exit status $status)" ||
-            say timeout sem "negative: not started, exit status $status"
+    wait
+}
+
+# What `sem` does with a negative time.
+negative() {
+    [[ $1 == sem ]] || return 0
+    local status
+    (under sem 1 "$job" A 4) >/dev/null 2>&1 &
+    logged 'begin A' || return
+    sem --fg --id shared --jobs 1 --semaphoretimeout -1 "$job" B 0 >/dev/null 2>&1
+    status=$?
+    if logged 'begin B' 0; then
+        say negative sem "started all the same, exit status $status"
+    else
+        say negative sem "not started, exit status $status"
     fi
     wait
 }
@@ -113,8 +132,9 @@ namespace() {
     logged 'begin A' || return
     export -f under
     export dir job
-    unshare --user --map-root-user --pid --fork --mount-proc bash -c "under $tool 1 $job B 0.1" >/dev/null 2>&1 &
+    unshare --user --map-root-user --pid --fork --mount-proc bash -c "(under $tool 1 $job B 0.1); true" >/dev/null 2>&1 &
     logged 'end B' 20 || { say namespace "$tool" 'the one in the namespace never got in' && wait && return; }
+    logged 'end A'
     if before 'begin B' 'end A'; then
         say namespace "$tool" 'TWO AT ONCE: it takes the holder for dead'
     else
@@ -180,7 +200,7 @@ CLIENT
 }
 
 claims=("$@")
-[[ ${#claims[@]} -gt 0 ]] || claims=(versions kill server order timeout namespace waiting apart jobserver)
+[[ ${#claims[@]} -gt 0 ]] || claims=(versions kill server order timeout negative namespace waiting apart jobserver)
 for claim in "${claims[@]}"; do
     case $claim in
     versions) versions 2>/dev/null && continue ;;

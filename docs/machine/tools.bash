@@ -47,7 +47,7 @@ logged() {
 
 moment() { awk -v words="$1" '{ if ($2 " " $3 == words) print $1 }' "$LOG"; }
 
-# Whether the first moment is before the second.
+# Whether the first moment is before the second, both of which must be in the log.
 before() { awk -v a="$(moment "$1")" -v b="$(moment "$2")" 'BEGIN { exit !(a < b) }'; }
 
 say() { printf '%-12s %-10s %s\n' "$@"; }

@@ -81,7 +81,7 @@ pub enum Part {
     Hold,
     /// Takes a permit, writes down when it had it, and ends.
     Wait,
-    /// Takes a permit and gives it back as soon as the process of that number sleeps.
+    /// Takes a permit and gives it back as soon as the process of that number, which has been told to go, sleeps.
     HoldUntilAsleep(u32),
     /// Waits to be killed, and touches no semaphore.
     Idle,
@@ -215,6 +215,11 @@ impl Page {
     /// Waits until so many are ready.
     pub fn wait_for_ready(&self, processes: u32) -> Result<()> {
         until(&mut [], Duration::from_secs(10), || self.ready.load(std::sync::atomic::Ordering::Relaxed) >= processes)
+    }
+
+    /// Lets the others go: from now on this process sleeps only where it waits for a permit.
+    pub fn go(&self) {
+        self.go.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 }
 

@@ -44,20 +44,19 @@ fn alone<S: Across>() {
 }
 
 /// Starts another process in that role, and waits until it says that it is ready.
-fn start<S: Across>(folder: &Folder, part: &Part) -> Process {
+fn start<S: Across>(folder: &Folder, part: &Part) -> (Process, Mapped) {
     let page = Mapped::create(folder).expect("a page");
     let role =
         Role { peer: S::NAME.to_owned(), part: part.clone(), folder: folder.to_path_buf(), index: 0, permits: 1 };
     let process = Process::start(&role).expect("a process");
     page.wait_for_ready(1).expect("the other process gets so far");
-    process
+    (process, page)
 }
 
 /// Has `operation` done once as it is, to set up what is set up once, and once stepped over.
-fn both(operation: impl Fn(&Folder, bool) -> Process) {
+fn both(operation: impl Fn(&Folder, bool)) {
     for count in [false, true] {
-        let folder = Folder::new().expect("a folder");
-        operation(&folder, count).end(PATIENCE).expect("the other process ends well");
+        operation(&Folder::new().expect("a folder"), count);
     }
 }
 
@@ -67,10 +66,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn waits<S: Across>() {
     both(|folder, count| {
         let semaphore = S::create(&folder.join("a.gate"), 1).expect("a semaphore");
-        let other = start::<S>(folder, &Part::HoldUntilAsleep(std::process::id()));
+        let (other, page) = start::<S>(folder, &Part::HoldUntilAsleep(std::process::id()));
+        page.go();
         let acquire = || semaphore.acquire();
         drop(if count { stepped(OF_PROCESSES[1], acquire) } else { acquire() });
-        other
+        other.end(PATIENCE).expect("the other process ends well");
     });
 }
 
@@ -79,19 +79,17 @@ fn serves<S: Across>() {
     both(|folder, count| {
         let semaphore = S::create(&folder.join("a.gate"), 1).expect("a semaphore");
         let permit = semaphore.acquire();
-        let other = start::<S>(folder, &Part::Wait);
-        let asleep = || {
+        let (other, _) = start::<S>(folder, &Part::Wait);
+        // Since it was ready it has had nothing else to sleep for.
+        while !sleeps(other.id()) {
             std::thread::sleep(Duration::from_millis(1));
-            sleeps(other.id())
-        };
-        // Twice, since it may sleep on its way there, too.
-        while !(asleep() && asleep()) {}
+        }
         let release = || drop(permit);
         if count {
             stepped(OF_PROCESSES[2], release)
         } else {
             release()
         }
-        other
+        other.end(PATIENCE).expect("the other process ends well");
     });
 }

@@ -248,12 +248,7 @@ pub fn be<S: Across>(role: &Role) -> Result<()> {
             let semaphore = open(0)?;
             let permit = semaphore.acquire();
             page.ready.fetch_add(1, Relaxed);
-            // Twice, since it may sleep on its way there, too.
-            until(&mut [], PATIENCE, || {
-                let once = sleeps(process);
-                std::thread::sleep(Duration::from_millis(1));
-                once && sleeps(process)
-            })?;
+            until(&mut [], PATIENCE, || page.go.load(Relaxed) && sleeps(process))?;
             drop(permit);
             Ok(())
         }

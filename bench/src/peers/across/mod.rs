@@ -3,6 +3,7 @@
 mod fifo;
 mod locks;
 mod posix;
+mod shared;
 mod sysv;
 
 use super::Peer;
@@ -31,6 +32,7 @@ fn all() -> Vec<Shared> {
     let libc = crate::machine::libc_version;
     let kernel = || crate::machine::kernel_version().unwrap_or_default();
     vec![
+        Shared::new::<shared::Shared>(Kind::Ours, super::version("gatepost-shared"), &[]),
         Shared::new::<posix::Unnamed>(Kind::Barging, libc(), &[("P1", "sem_init(pshared = 1) in a mapped file")]),
         Shared::new::<posix::Named>(Kind::Barging, libc(), &[("P1", "sem_open")]),
         Shared::new::<sysv::Undo>(
