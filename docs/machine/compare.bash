@@ -1,7 +1,7 @@
 #!/bin/bash
 # What tools that limit how much runs at one time do when something goes wrong: see docs/machine.md.
 #
-#   docs/machine/compare.bash [CLAIM...]      claims: versions kill server order timeout negative namespace
+#   docs/machine/compare.bash [CLAIM...]      claims: versions kill daemon server order timeout negative namespace
 #                                                     waiting apart jobserver
 #   TOOLS='flock sem' docs/machine/compare.bash kill
 #
@@ -72,6 +72,26 @@ server() {
     fi
     logged 'end A'
     logged 'end C' 3 || say server tsp 'LOST: what was queued at the old server never ran'
+    wait
+}
+
+# The command ends and leaves something running in the background, as a compiler's server is.
+daemon() {
+    local tool=$1
+    cat >"$dir/daemon" <<'COMMAND'
+#!/bin/bash
+sleep 4 >/dev/null 2>&1 </dev/null &
+echo "$EPOCHREALTIME end command" >>"$LOG"
+COMMAND
+    chmod +x "$dir/daemon"
+    (under "$tool" 1 "$dir/daemon") >/dev/null 2>&1 &
+    logged 'end command' || return
+    (under "$tool" 1 "$job" B 0) >/dev/null 2>&1 &
+    if logged 'begin B' 2; then
+        say daemon "$tool" 'given on when the command had ended'
+    else
+        say daemon "$tool" 'held on by what the command had left behind'
+    fi
     wait
 }
 
@@ -200,7 +220,7 @@ CLIENT
 }
 
 claims=("$@")
-[[ ${#claims[@]} -gt 0 ]] || claims=(versions kill server order timeout negative namespace waiting apart jobserver)
+[[ ${#claims[@]} -gt 0 ]] || claims=(versions kill daemon server order timeout negative namespace waiting apart jobserver)
 for claim in "${claims[@]}"; do
     case $claim in
     versions) versions 2>/dev/null && continue ;;

@@ -36,9 +36,12 @@ fn all() -> Vec<Shared> {
         Shared::new::<posix::Unnamed>(Kind::Barging, libc(), &[("P1", "sem_init(pshared = 1) in a mapped file")]),
         Shared::new::<posix::Named>(Kind::Barging, libc(), &[("P1", "sem_open")]),
         Shared::new::<sysv::Undo>(
-            Kind::Barging,
+            Kind::Fair,
             kernel(),
-            &[("P1", "with SEM_UNDO, as it is what brings permits back")],
+            &[
+                ("P1", "with SEM_UNDO, as it is what brings permits back"),
+                ("P2", "in order as long as each asks for one permit: who asks for few overtakes who asks for many"),
+            ],
         ),
         Shared::new::<locks::Ranges>(
             Kind::Barging,
