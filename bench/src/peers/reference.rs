@@ -20,7 +20,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let reference = |name: &str| Entry::new(name, Kind::Reference, "");
     let rmw = |ask: &Ask| uncontended::reference(ask, limits::rmw_pairs);
     vec![
-        ["U1", "U2", "U3", "U3try", "U4", "P1"].into_iter().fold(reference("bare RMW pair"), |entry, case| entry.with(case, rmw)),
+        ["U1", "U2", "U3", "U3try", "U4"].into_iter().fold(reference("bare RMW pair"), |entry, case| entry.with(case, rmw)),
         reference("no semaphore")
             .with("C1", |ask| tasks::reference(ask, tasks::NoSemaphore))
             .with("C1b", |ask| tasks::reference(ask, tasks::NoSemaphore))
@@ -52,6 +52,7 @@ pub(super) fn entries() -> Vec<Entry> {
 fn of_processes(entry: Entry) -> Entry {
     use gatepost_bench_kit::cases::processes;
     match entry.name.as_str() {
+        "bare RMW pair" => entry.with("P1", |ask| Ok(processes::alone_without(ask, limits::rmw_pairs))),
         "no semaphore" => entry.with("P2", processes::no_semaphore),
         "this machine" => entry.with("P4", processes::death).note_in(
             "P4",

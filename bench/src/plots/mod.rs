@@ -117,8 +117,13 @@ const PLOTS: &[Plot] = &[
     },
     Plot {
         file: "processes",
-        title: "Processes that share a semaphore: nobody waits, from one to another, after a kill",
-        form: Form::Cases { cases: &["P1", "P3", "P4"], metric: "ns" },
+        title: "Processes that share a semaphore: permits free, and from one to another",
+        form: Form::Cases { cases: &["P1", "P3"], metric: "ns" },
+    },
+    Plot {
+        file: "p4-recovery",
+        title: "P4: from the SIGKILL of a holder to the waiter\'s permit (whoever is not here loses it)",
+        form: Form::Values { case: "P4", metric: "ns", sections: "waited_ms" },
     },
     Plot {
         file: "p2-throughput",

@@ -65,7 +65,8 @@ fn whole_run() -> Run {
     }
     cells.push(cell("C6", &[], &[metric("bytes", "B", Better::Lower), ns[0].clone()]));
     cells.extend(["running", "parked", "tasks"].map(|who| cell("C7", &[("between", who.into())], &ns)));
-    cells.extend(["P1", "P3", "P4"].map(|case| cell(case, &[], &ns)));
+    cells.extend(["P1", "P3"].map(|case| cell(case, &[], &ns)));
+    cells.extend([0_usize, 100].map(|ms| cell("P4", &[("waited_ms", ms.into())], &ns)));
     cells.extend([2_usize, 4].map(|n| cell("P2", &[("processes", n.into()), ("limit", 1_usize.into())], &contended)));
     let at_addresses = [ns[0].clone(), metric("release_ns", "ns", Better::Lower)];
     cells.extend([1_usize, 100, 1_000_000].map(|n| cell("A1", &[("addresses", n.into())], &at_addresses)));
@@ -126,6 +127,7 @@ fn a_whole_run_gives_every_plot_and_each_is_well_formed_and_names_the_peers() {
         "c6-memory.svg",
         "c7-hand-off.svg",
         "processes.svg",
+        "p4-recovery.svg",
         "p2-throughput.svg",
         "a1-addresses.svg",
         "a1-release.svg",
@@ -169,7 +171,7 @@ fn a_peer_without_figures_is_in_no_plot() {
         row.missing = Some("its toolchain is not there".to_owned());
     }
     let files = files(&run);
-    assert_eq!(files.len(), 18);
+    assert_eq!(files.len(), 19);
     assert!(files.iter().all(|(_, svg)| !svg.contains("tokio")));
 }
 

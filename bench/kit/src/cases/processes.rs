@@ -37,9 +37,26 @@ pub fn alone<S: Across>(ask: &Ask) -> Result<Sample> {
     }
     let (folder, permits) = (Folder::new()?, PERMITS.min(S::MOST));
     let semaphore = across::create::<S>(&place(&folder, 0), permits)?;
-    let ns = nanoseconds_each(ask.window(), |n| operations(&semaphore, n));
+    let sample = alone_without(ask, |n| operations(&semaphore, n));
     check_permits(&semaphore, permits)?;
-    Ok(Sample::of("ns", ns))
+    Ok(sample)
+}
+
+/// P1 of what is no semaphore.
+pub fn alone_without(ask: &Ask, operations: impl Fn(u64)) -> Sample {
+    let mut cpu_ns = 0.0;
+    let ns = nanoseconds_each(ask.window(), |n| {
+        let before = processor_time();
+        operations(n);
+        // The last call is the one that counts.
+        cpu_ns = (processor_time() - before) as f64 / n as f64;
+    });
+    Sample::of("ns", ns).with("cpu_ns", cpu_ns)
+}
+
+/// How long a processor has worked for this thread, in ns: what else runs meanwhile is not in it.
+fn processor_time() -> u64 {
+    across::clock(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// Where the semaphores of a folder are.
@@ -143,15 +160,15 @@ pub fn ping_pong<S: Across>(ask: &Ask) -> Result<Sample> {
 pub fn recovery<S: Across>(ask: &Ask) -> Result<Sample> {
     /// Of the least that is measured, the median counts.
     const LEAST: usize = 3;
-    let start = Instant::now();
+    let (start, waited) = (Instant::now(), Duration::from_millis(ask.count("waited_ms")? as u64));
     let mut each = Vec::new();
     while start.elapsed() < ask.window() || each.len() < LEAST {
-        each.push(after_a_kill::<S>(ask.limit())? as f64);
+        each.push(after_a_kill::<S>(waited, ask.limit())? as f64);
     }
     Ok(Sample::of("ns", median(&each).context("no sample")?))
 }
 
-fn after_a_kill<S: Across>(limit: Duration) -> Result<u64> {
+fn after_a_kill<S: Across>(waited: Duration, limit: Duration) -> Result<u64> {
     let folder = Folder::new()?;
     let page = Mapped::create(&folder)?;
     let semaphore = across::create::<S>(&place(&folder, 0), 1)?;
@@ -161,6 +178,7 @@ fn after_a_kill<S: Across>(limit: Duration) -> Result<u64> {
     let mut waiter = [Process::start(&role(Part::Wait))?];
     let id = waiter[0].id();
     until(&mut waiter, PATIENCE, || page.ready.load(Relaxed) == 2 && sleeps(id))?;
+    std::thread::sleep(waited);
     let killed = holder[0].kill()?;
     let start = Instant::now();
     while page.figure.load(Relaxed) == 0 {
