@@ -249,13 +249,6 @@ pub(crate) fn as_child_with(own: impl Fn(&[&str], &Options) -> Option<String>) {
                 setrlimit(resource, Rlimit { current, ..old }).expect("a lower limit of its own");
                 "limited".to_owned()
             }
-            ("threads", _) => {
-                let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
-                let name = |task: std::io::Result<std::fs::DirEntry>| {
-                    std::fs::read_to_string(task.expect("a task").path().join("comm")).unwrap_or_default()
-                };
-                tasks.map(name).map(|name| name.trim().to_owned()).collect::<Vec<_>>().join(" ")
-            }
             ("release", Some(_)) => {
                 let permit = permits.remove(0);
                 format!("released {:?}", permit.release())
@@ -321,6 +314,15 @@ impl Other {
     pub(crate) fn tell(&mut self, line: &str) -> String {
         self.say(line);
         self.hear()
+    }
+
+    /// The names of its threads, as seen from here: it may be busy.
+    pub(crate) fn threads(&self) -> String {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("/proc");
+        // One that ends meanwhile has no name.
+        let name =
+            |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.ok()?.path().join("comm")).ok();
+        tasks.filter_map(name).collect()
     }
 
     pub(crate) fn pid(&self) -> u32 {

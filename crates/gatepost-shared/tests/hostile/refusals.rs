@@ -32,11 +32,12 @@ fn a_watcher_whose_thread_could_not_be_started_is_started_for_the_next_wait() {
     assert_eq!(other.tell("memory all"), "limited");
     other.say("acquire 1");
     folder.until_waiters(1);
+    // Once it has waited for a while; and the thread gives itself its name when it first runs.
+    let deadline = Instant::now() + LONG;
+    while !other.threads().contains("gatepost-watch") {
+        assert!(Instant::now() < deadline, "{}", other.threads());
+        std::thread::yield_now();
+    }
     drop(held);
     assert!(other.hear().starts_with("got"));
-    // It gives itself its name when it first runs.
-    let deadline = Instant::now() + LONG;
-    while !other.tell("threads").contains("gatepost-watch") {
-        assert!(Instant::now() < deadline, "{}", other.tell("threads"));
-    }
 }
