@@ -331,6 +331,7 @@ mod seeded_bugs {
         its_reader_has_its_fence: "an event is read without a fence" in an_event_is_whole_or_gone, "torn";
         its_number_releases: "an event ends relaxed" in an_event_is_whole_or_gone, "torn";
         bump_releases: "one is told relaxed" in whoever_waits_gets_its_answer, "deadlock";
+        heard_acquires: "one hears relaxed" in whoever_waits_gets_its_answer, "deadlock";
         an_answer_releases: "answered relaxed" in whoever_waits_gets_its_answer, "an answer without its grant";
         the_answer_comes_first: "told before it is answered" in whoever_waits_gets_its_answer, "deadlock";
         exchange_acquires: "the lock is taken relaxed" in the_next_owner_sees_what_the_last_one_did, "something was lost";

@@ -124,7 +124,7 @@ pub(crate) fn bump(word: &impl Word<u32>) {
 #[inline]
 pub(crate) fn heard(word: &impl Word<u32>) -> u32 {
     // ORDERING: Acquire pairs with the Release of `bump` or `ring`: what it tells of is seen by the look that follows.
-    word.load(Acquire)
+    word.load(unless("one hears relaxed", Acquire))
 }
 
 /// Before the first store of the owner of the lock; it gives what [`end`] needs.
