@@ -4,10 +4,12 @@
 mod common;
 
 mod files;
+mod fuzz;
 mod places;
 mod poisoned;
 mod refusals;
 mod repair;
+mod script;
 mod storm;
 mod stuck;
 mod words;
