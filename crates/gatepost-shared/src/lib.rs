@@ -28,6 +28,8 @@ mod status;
 mod step;
 mod stuck;
 mod table;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use error::Error;

@@ -146,7 +146,8 @@ impl Table {
         loop {
             let old = self.lock_word();
             // Whoever has slept cannot know whether others do, so it takes the lock as contended.
-            let ours = if first { old.next_epoch() } else { old }.owned_by(self.me()).contended();
+            let begins = first && !step::has_bug("no first epoch");
+            let ours = if begins { old.next_epoch() } else { old }.owned_by(self.me()).contended();
             let Some(owner) = old.owner() else {
                 if self.exchange_lock(old, ours).is_ok() {
                     return Some(Taken::Clean { epoch: ours.epoch() });
@@ -168,7 +169,11 @@ impl Table {
             }
             let seen = old.contended();
             futex::wait(futex::lower_half_of(&self.map().header().lock), seen.futex(), RECHECK);
-            if self.lock_word() == seen && !self.is_session_alive(owner) {
+            if self.lock_word() != seen {
+                continue;
+            }
+            step::at("lock: the owner stays");
+            if !self.is_session_alive(owner) {
                 step::at("lock: the owner is dead");
                 // L2, L3.
                 let ours = seen.next_epoch().owned_by(self.me()).contended();

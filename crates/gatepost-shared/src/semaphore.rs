@@ -81,6 +81,12 @@ impl Semaphore {
         Self { session: Arc::new(session) }
     }
 
+    /// The file, for tests.
+    #[cfg(test)]
+    pub(crate) fn table(&self) -> &Arc<crate::table::Table> {
+        &self.session.table
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -310,7 +316,9 @@ pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a damaged file sound: what cannot be is taken away. What was done, in words; nothing was wrong if that is empty.
+/// Makes a damaged file sound: what cannot be is taken away. And frees what the dead hold for processes that cannot be seen from
+/// here, in another PID namespace ([`HolderState::Unknown`](crate::HolderState::Unknown)), so that nobody else would free it:
+/// look first whether these have ended. What was done, in words; nothing was wrong if that is empty.
 ///
 /// # Errors
 ///
@@ -332,5 +340,6 @@ pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
         }
     })?;
     table.reap_within(PATIENCE)?;
+    done.extend(table.reap_unknown(PATIENCE)?);
     Ok(done)
 }

@@ -69,7 +69,9 @@ impl Session {
         let io = |what| move |source| Error::Io { what, path: path.to_owned(), source };
         let Opened { file: hold, fixed } = opened;
         let probe = reopen(hold.as_fd(), path, Access::Write)?;
-        let map = Map::new(hold.as_fd(), fixed.geometry, true).map_err(|errno| io("map")(errno.into()))?;
+        // A mapping keeps its description open, in a forked child, too, where the descriptors are closed. So it is not the one
+        // whose lock says that this session lives.
+        let map = Map::new(probe.as_fd(), fixed.geometry, true).map_err(|errno| io("map")(errno.into()))?;
         let descriptions = Descriptions { hold, probe };
         let (setup, mut mended) = match purpose {
             Purpose::Use => (liveness::lock_setup(descriptions.hold.as_fd()).map_err(io("lock"))?, Vec::new()),

@@ -1,6 +1,7 @@
 //! The places at which a process may be killed, one between any two stores that matter.
 //!
-//! In the crate's own tests a process can ask to die at the k-th of them: see `tests/kill_points`. Otherwise nothing is left of them.
+//! In the crate's own tests a process can ask to die at the k-th of them, or to be stopped at one, and a thread can ask to be
+//! called: see `tests/kill_points`. Otherwise nothing is left of them.
 
 /// One of the places.
 #[inline(always)]
@@ -32,29 +33,75 @@ pub(crate) fn has_bug(_bug: &'static str) -> bool {
 
 #[cfg(test)]
 pub(crate) mod count {
-    use std::sync::atomic::AtomicI64;
+    use std::cell::RefCell;
+    use std::sync::RwLock;
     use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::atomic::{AtomicBool, AtomicI64};
+
+    use rustix::process::{Signal, getpid, kill_process};
 
     /// Steps to go until this process kills itself; negative: never.
     static LEFT: AtomicI64 = AtomicI64::new(-1);
+    /// Where it signals itself, and with what.
+    static SIGNAL: RwLock<Option<(&'static str, Signal)>> = RwLock::new(None);
+    /// Whether anything else than `LEFT` is to be looked at.
+    static IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+    type Call = Box<dyn FnMut(&'static str)>;
+
+    thread_local! {
+        static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
+    }
 
     /// From now on the process dies at step `steps`, counted from 0; with -1 it does not.
     pub(crate) fn die_at(steps: i64) {
         LEFT.store(steps, Relaxed);
     }
 
+    /// From now on the process gets `signal`, once, when it is at the step of this name.
+    pub(crate) fn signal_at(name: &'static str, signal: Signal) {
+        *SIGNAL.write().expect("no step panics") = Some((name, signal));
+        IS_ASKED.store(true, Relaxed);
+    }
+
+    /// From now on `call` is told of each step of this thread.
+    pub(crate) fn call(call: impl FnMut(&'static str) + 'static) {
+        CALL.set(Some(Box::new(call)));
+        IS_ASKED.store(true, Relaxed);
+    }
+
     pub(super) fn step(name: &'static str) {
-        if LEFT.load(Relaxed) < 0 {
-            return;
+        if LEFT.load(Relaxed) >= 0 && LEFT.fetch_sub(1, Relaxed) == 0 {
+            die(name);
         }
-        if LEFT.fetch_sub(1, Relaxed) == 0 {
-            // The parent reads where it was.
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{name}\n").as_bytes());
-            let own = rustix::process::getpid();
-            let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
-            loop {
-                std::thread::park();
+        if IS_ASKED.load(Relaxed) {
+            asked(name);
+        }
+    }
+
+    #[cold]
+    fn asked(name: &'static str) {
+        let signal = SIGNAL.read().expect("no step panics").and_then(|(at, signal)| (at == name).then_some(signal));
+        if let Some(signal) = signal {
+            *SIGNAL.write().expect("no step panics") = None;
+            if signal == Signal::KILL {
+                die(name);
             }
+            let _ = kill_process(getpid(), signal);
+        }
+        // It is put back only when it has returned: a step of its own does not call it again.
+        if let Some(mut call) = CALL.take() {
+            call(name);
+            CALL.set(Some(call));
+        }
+    }
+
+    fn die(name: &'static str) -> ! {
+        // Whoever waits for our end reads where it was.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("died at {name}\n").as_bytes());
+        let _ = kill_process(getpid(), Signal::KILL);
+        loop {
+            std::thread::park();
         }
     }
 }

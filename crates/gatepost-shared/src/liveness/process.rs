@@ -34,7 +34,9 @@ pub(crate) fn namespace() -> u64 {
     // its PID.
     static KNOWN: OnceLock<(u32, u64)> = OnceLock::new();
     let pid = std::process::id();
-    let read = || fs::metadata("/proc/self/ns/pid").map_or(0, |file| file.ino());
+    // In a namespace for which nobody has mounted a /proc, ours is another one's: a number there is another process.
+    let is_ours = || fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == pid.to_string().as_str());
+    let read = || fs::metadata("/proc/self/ns/pid").ok().filter(|_| is_ours()).map_or(0, |file| file.ino());
     let (known_by, namespace) = *KNOWN.get_or_init(|| (pid, read()));
     if known_by == pid { namespace } else { read() }
 }

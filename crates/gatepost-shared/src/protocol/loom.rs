@@ -10,7 +10,8 @@ use ::loom::model::Builder;
 use ::loom::sync::{Arc, Condvar, Mutex};
 use ::loom::thread;
 
-use super::{Word, begin, bump, end, exchange, heard, leave, look, read_event, ring, unless, watch, write_event};
+use super::{Word, begin, bump, end, exchange, heard, leave, look};
+use super::{publish_event, read_event, ring, unless, watch, write_event};
 use crate::layout::LockWord;
 use crate::step::has_bug;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
@@ -143,10 +144,11 @@ fn an_event_is_whole_or_gone() {
         let row = Arc::new([0; 4].map(AtomicU64::new));
         let write = |row: &[AtomicU64; 4], event: u64| {
             let [number, next, one, other] = row;
-            write_event(number, next, event, || {
+            write_event(number, event, || {
                 one.store(event + 1, Relaxed);
                 other.store(event + 1, Relaxed);
             });
+            publish_event(next, event);
         };
         let owner = Arc::clone(&row);
         let owner = thread::spawn(move || {
@@ -171,7 +173,8 @@ fn an_event_that_is_announced_is_there() {
         let owner = Arc::clone(&row);
         let owner = thread::spawn(move || {
             let [number, next, text] = &*owner;
-            write_event(number, next, 0, || text.store(7, Relaxed));
+            write_event(number, 0, || text.store(7, Relaxed));
+            publish_event(next, 0);
         });
         let [number, next, text] = &*row;
         if next.load(Acquire) == 1 {

@@ -7,7 +7,7 @@
 //! |------|------------|-----------
 //! | the lock | [`exchange`] takes, [`leave`] gives back | each other: what the last owner did is seen by the next one
 //! | `seq` | [`begin`] and [`end`], by the owner of the lock | [`look`]: whole, or known not to be
-//! | an event | [`write_event`], by the owner of the lock | [`read_event`]: whole, or none
+//! | an event | [`write_event`] and [`publish_event`], by the owner of the lock | [`read_event`]: whole, or none
 //! | a word to sleep at | [`bump`], by the owner of the lock, after what it tells of | [`heard`], before one looks for that
 //! | `changes` | [`leave`] finds `watched`, then [`ring`] | [`heard`], then [`watch`], then one looks
 
@@ -161,8 +161,8 @@ pub(crate) fn look<W: Word<u32>, R>(seq: &W, read: impl FnOnce() -> R) -> (R, bo
     (seen, before % 2 == 0 && seq.load(Relaxed) == before)
 }
 
-/// Writes event `event` into its row, whose number is `number`; `next` is the number of the next event. By the owner of the lock.
-pub(crate) fn write_event<W: Word<u64>>(number: &W, next: &W, event: u64, write: impl FnOnce()) {
+/// Writes event `event` into its row, whose number is `number`. By the owner of the lock.
+pub(crate) fn write_event<W: Word<u64>>(number: &W, event: u64, write: impl FnOnce()) {
     number.store(0, Relaxed);
     if !has_bug("an event begins without a fence") {
         // ORDERING: Release pairs with the fence of `read_event`: whoever sees one of the stores below sees that the row is not the
@@ -172,6 +172,11 @@ pub(crate) fn write_event<W: Word<u64>>(number: &W, next: &W, event: u64, write:
     write();
     // ORDERING: Release pairs with the Acquire in `read_event`: the number is there once the event is.
     number.store(event.wrapping_add(1), unless("an event ends relaxed", Release));
+}
+
+/// Makes event `event`, which has been written, one that readers look for; `next` is the number of the next event. By the owner of
+/// the lock.
+pub(crate) fn publish_event<W: Word<u64>>(next: &W, event: u64) {
     // ORDERING: Release pairs with the Acquire of whoever reads the number of the next event: the row is that event's, or a later one's.
     next.store(event.wrapping_add(1), Release);
 }

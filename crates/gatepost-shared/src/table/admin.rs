@@ -10,11 +10,12 @@ impl Section<'_> {
     /// Changes the limit. Fewer permits take nothing from those who hold them; more serve the queue.
     pub(crate) fn resize(&mut self, limit: u32) {
         let old = self.table.config();
+        let why = format!("the limit was {}", old.limit());
+        self.announce(Note { kind: Some(EventKind::Resized), permits: limit, why: &why, ..Note::default() });
         // ORDERING: Release: for those who look without the lock.
         self.header().config.store(old.with_limit(limit).0, Release);
         step::at("resize: stored");
-        let why = format!("the limit was {}", old.limit());
-        self.note(Note { kind: Some(EventKind::Resized), permits: limit, why: &why, ..Note::default() });
+        self.confirm();
         self.send_away(limit);
         self.serve(clock::boot_ns());
     }
@@ -25,11 +26,12 @@ impl Section<'_> {
         if old.is_paused() == paused {
             return;
         }
+        let kind = if paused { EventKind::Paused } else { EventKind::Resumed };
+        self.announce(Note { kind: Some(kind), ..Note::default() });
         // ORDERING: Release: as in `resize`.
         self.header().config.store(old.with_paused(paused).0, Release);
         step::at("pause: stored");
-        let kind = if paused { EventKind::Paused } else { EventKind::Resumed };
-        self.note(Note { kind: Some(kind), ..Note::default() });
+        self.confirm();
         self.serve(clock::boot_ns());
     }
 
@@ -37,19 +39,20 @@ impl Section<'_> {
     pub(crate) fn end(&mut self, serial: u64, force: Option<&str>) -> bool {
         let Some(grant) = self.find(serial) else { return false };
         let now = clock::boot_ns();
-        let row = self.table.map().grant(grant.index);
-        let keep = row.and_then(super::reap::kept_by);
-        if !self.free(grant, now) {
-            return false;
+        if let Some(why) = force {
+            let keep = self.table.map().grant(grant.index).and_then(super::reap::kept_by);
+            let to = keep.or_else(|| self.table.process_of(grant.word.session()));
+            let (serial, permits) = (Some(serial), grant.word.permits());
+            self.announce(Note { kind: Some(EventKind::Revoked), serial, permits, to, why });
         }
+        // It is held: it was found.
+        self.free(grant, now);
         self.ring(grant.word.session());
         match force {
             None => add(&self.header().released, 1),
-            Some(why) => {
+            Some(_) => {
                 add(&self.header().revoked, 1);
-                let to = keep.or_else(|| self.table.process_of(grant.word.session()));
-                let (serial, permits) = (Some(serial), grant.word.permits());
-                self.note(Note { kind: Some(EventKind::Revoked), serial, permits, to, why });
+                self.confirm();
             }
         }
         self.serve(now);
@@ -74,6 +77,7 @@ impl Section<'_> {
     pub(crate) fn lease(&mut self, grant: super::Grant, expires: u64) -> bool {
         let Some(row) = self.held(grant) else { return false };
         row.expires.store(expires, Relaxed);
+        step::at("lease: stored");
         true
     }
 
@@ -81,6 +85,7 @@ impl Section<'_> {
     /// session; the boot id is stored by the caller, last.
     pub(crate) fn reset(&mut self) -> Result<(), Fault> {
         let map = self.table.map();
+        self.finish_note();
         for (_, row) in map.grants() {
             row.word.store(Claim::FREE.0, Relaxed);
         }

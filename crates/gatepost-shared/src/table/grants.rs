@@ -57,15 +57,16 @@ impl Section<'_> {
             return Err(Damage::Cache.into());
         }
         if step::has_bug("the word before the slots") {
-            let word = Claim::new(State::Active, making.permits, making.owner);
-            row.word.store(word.0, Relaxed);
+            row.serial.store(making.serial, Relaxed);
+            row.word.store(Claim::new(State::Active, making.permits, making.owner).0, Relaxed);
         }
         self.take_slots(index, row, making.permits, making.limit)?;
         row.serial.store(making.serial, Relaxed);
         row.since.store(making.now, Relaxed);
         row.expires.store(0, Relaxed);
         row.keep_pid.store(0, Relaxed);
-        row.unclaimed.store(making.unclaimed.into(), Relaxed);
+        let is_unclaimed = making.unclaimed && !step::has_bug("an unclaimed grant does not say so");
+        row.unclaimed.store(is_unclaimed.into(), Relaxed);
         making.label.store(&row.label);
         let word = Claim::new(State::Active, making.permits, making.owner);
         step::at("grant: prepared");

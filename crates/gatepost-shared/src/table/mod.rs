@@ -61,7 +61,7 @@ pub(crate) use grants::Grant;
 use queue::Label;
 pub(crate) use queue::{Answer, Turn, Why};
 #[cfg(test)]
-pub(crate) use reap::Remains;
+pub(crate) use reap::{DEAD, Remains};
 pub(crate) use reap::{afterlife, kept_by};
 
 use std::os::fd::AsFd;

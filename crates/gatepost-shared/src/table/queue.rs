@@ -146,6 +146,7 @@ impl Section<'_> {
         row.next.store(NONE, Relaxed);
         row.previous.store(tail, Relaxed);
         link.store(index, Relaxed);
+        step::at("enqueue: half linked");
         header.tail.store(index, Relaxed);
         header.waiting.store(header.waiting.load(Relaxed).wrapping_add(1), Relaxed);
         step::at("enqueue: linked");
@@ -153,7 +154,7 @@ impl Section<'_> {
     }
 
     /// Takes a row out of the queue. What is wrong with the links makes it dirty.
-    fn unlink(&mut self, index: u32, row: &WaiterRow) {
+    pub(super) fn unlink(&mut self, index: u32, row: &WaiterRow) {
         let header = self.header();
         let map = self.table.map();
         let (previous, next) = (row.previous.load(Relaxed), row.next.load(Relaxed));
@@ -162,6 +163,7 @@ impl Section<'_> {
         match (before, behind) {
             (Some(before), Some(behind)) if before.load(Relaxed) == index && behind.load(Relaxed) == index => {
                 before.store(next, Relaxed);
+                step::at("queue: half unlinked");
                 behind.store(previous, Relaxed);
                 header.waiting.store(header.waiting.load(Relaxed).wrapping_sub(1), Relaxed);
             }
@@ -224,14 +226,15 @@ impl Section<'_> {
 
     /// Sends a waiter away that asks for more than the limit.
     fn refuse(&mut self, index: u32, row: &WaiterRow, word: Claim) {
-        self.answer_waiter(index, row, word.in_state(State::Refused));
-        self.note(Note {
+        self.announce(Note {
             kind: Some(EventKind::Refused),
             serial: Some(row.serial.load(Relaxed)),
             permits: word.permits(),
             to: self.table.process_of(word.session()),
-            why: "it asks for more than the limit is now",
+            why: "it asks for more than the limit",
         });
+        self.answer_waiter(index, row, word.in_state(State::Refused));
+        self.confirm();
     }
 
     /// Serves the queue from its head while it fits; refuses who asks for more than the limit.

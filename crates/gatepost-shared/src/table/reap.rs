@@ -20,6 +20,9 @@ use crate::liveness::{Judgement, judge};
 use crate::lock::Taken;
 use crate::{EventKind, HolderState, Process, clock, step};
 
+/// Why a grant is taken back from the dead.
+pub(crate) const DEAD: &str = "its holder died without giving it back";
+
 /// What the dead hold, as it was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Remains {
@@ -96,22 +99,36 @@ impl Table {
     /// Takes back what the dead hold; how many grants that was. Without anybody dead: a system call for each session that
     /// holds or waits.
     pub(crate) fn reap(&self) -> Result<usize, Error> {
-        self.reap_if(|| Some(self.take()))
+        self.reap_if(&[HolderState::Dead], DEAD, || Some(self.take()))
     }
 
     /// As [`reap`](Self::reap), and nothing if the lock cannot be had in time.
     pub(crate) fn reap_within(&self, time: Duration) -> Result<usize, Error> {
-        self.reap_if(|| self.take_within(time))
+        self.reap_if(&[HolderState::Dead], DEAD, || self.take_within(time))
     }
 
-    fn reap_if(&self, take: impl FnOnce() -> Option<Taken>) -> Result<usize, Error> {
-        let remains = self.remains();
+    /// Takes back what is held by dead sessions for processes that cannot be seen from here. By a person's decision (`repair`).
+    pub(crate) fn reap_unknown(&self, time: Duration) -> Result<Vec<String>, Error> {
+        let why = "its session is dead, and whether the process that keeps it lives cannot be seen from here";
+        let unknown = self.remains(&[HolderState::Unknown]).grants;
+        let keeper = |grant: &Grant| self.map().grant(grant.index).and_then(kept_by).map_or(0, |process| process.pid);
+        let done = unknown.iter().map(|grant| {
+            let pid = keeper(grant);
+            format!("permit {} was kept by process {pid} of another PID namespace and is free now", grant.serial)
+        });
+        let done: Vec<_> = done.collect();
+        self.reap_if(&[HolderState::Dead, HolderState::Unknown], why, || self.take_within(time))?;
+        Ok(done)
+    }
+
+    fn reap_if(&self, states: &[HolderState], why: &str, take: impl FnOnce() -> Option<Taken>) -> Result<usize, Error> {
+        let remains = self.remains(states);
         if remains.is_empty() {
             return Ok(0);
         }
         self.check_process()?;
         let Some(taken) = take() else { return Ok(0) };
-        self.section_after(taken, |section| Ok(section.bury(&remains)))
+        self.section_after(taken, |section| Ok(section.bury(&remains, why)))
     }
 
     /// Whether a waiter of this session is first in line.
@@ -132,8 +149,8 @@ impl Table {
         self.is_first_in_line() || self.first_in_line().is_some_and(is_dead)
     }
 
-    /// What the dead hold, at this moment.
-    pub(crate) fn remains(&self) -> Remains {
+    /// What is held, at this moment, by those who are dead, in one of these ways.
+    pub(crate) fn remains(&self, states: &[HolderState]) -> Remains {
         let mut census = Census::new(self);
         let mut remains = Remains::default();
         let header = self.header();
@@ -147,7 +164,7 @@ impl Table {
             if word.is(State::Active) {
                 left -= 1;
                 let serial = row.serial.load(Relaxed);
-                if census.state_of(word, row) == HolderState::Dead {
+                if states.contains(&census.state_of(word, row)) {
                     remains.grants.push(Grant { index, word, serial });
                 }
             }
@@ -174,7 +191,7 @@ impl Table {
 
 impl Section<'_> {
     /// Takes back what was seen, as far as it still is there; how many grants that was.
-    pub(crate) fn bury(&mut self, remains: &Remains) -> usize {
+    pub(crate) fn bury(&mut self, remains: &Remains, why: &str) -> usize {
         let now = clock::boot_ns();
         let map = self.table.map();
         let mut freed = 0;
@@ -185,46 +202,44 @@ impl Section<'_> {
             if is_another && !step::has_bug("whoever has the row") {
                 continue;
             }
-            match word.state() {
-                State::Free => continue,
-                State::Active => {
-                    if self.remove(*turn).is_err() {
-                        self.dirty = true;
-                        continue;
-                    }
-                }
-                State::Granted | State::Refused => {
-                    let index = row.grant.load(Relaxed);
-                    let grant = Grant { index, word: word.in_state(State::Active), serial: turn.serial };
-                    if word.is(State::Granted) && self.free(grant, now) {
-                        freed += 1;
-                        add(&self.header().reclaimed, 1);
-                    }
-                    self.free_waiter(turn.index, row);
-                }
+            if word.is(State::Free) {
+                continue;
             }
-            self.note(Note {
+            self.announce(Note {
                 kind: Some(EventKind::Abandoned),
                 serial: Some(turn.serial),
                 permits: word.permits(),
                 to: self.table.process_of(word.session()),
                 why: "it died while it waited",
             });
+            if word.is(State::Active) {
+                self.unlink(turn.index, row);
+                step::at("bury: unlinked");
+            } else {
+                let index = row.grant.load(Relaxed);
+                let grant = Grant { index, word: word.in_state(State::Active), serial: turn.serial };
+                if word.is(State::Granted) && self.free(grant, now) {
+                    freed += 1;
+                    add(&self.header().reclaimed, 1);
+                }
+            }
+            self.free_waiter(turn.index, row);
+            self.confirm();
         }
         for grant in &remains.grants {
-            let keep = map.grant(grant.index).and_then(kept_by);
-            let session = self.table.process_of(grant.word.session());
+            let Some(keep) = self.held(*grant).map(kept_by) else { continue };
+            self.announce(Note {
+                kind: Some(EventKind::Reclaimed),
+                serial: Some(grant.serial),
+                permits: grant.word.permits(),
+                to: keep.or_else(|| self.table.process_of(grant.word.session())),
+                why,
+            });
             if self.free(*grant, now) {
                 freed += 1;
                 add(&self.header().reclaimed, 1);
-                self.note(Note {
-                    kind: Some(EventKind::Reclaimed),
-                    serial: Some(grant.serial),
-                    permits: grant.word.permits(),
-                    to: keep.or(session),
-                    why: "its holder died without giving it back",
-                });
             }
+            self.confirm();
         }
         self.serve(now);
         freed

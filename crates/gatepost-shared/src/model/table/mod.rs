@@ -25,10 +25,10 @@ use std::rc::Rc;
 use self::file::{Image, World};
 use super::{Explored, Kind, Model, explore};
 use crate::Error;
-use crate::Policy;
 use crate::layout::{Claim, Config, State as Word};
 use crate::step::unwind;
-use crate::table::{Answer, Fault, Grant, Remains, Section, Table, Turn, Why};
+use crate::table::{Answer, DEAD, Fault, Grant, Remains, Section, Table, Turn, Why};
+use crate::{HolderState, Policy};
 
 const SESSIONS: usize = 3;
 
@@ -236,7 +236,7 @@ impl Tables {
                 Op::Bury => {
                     let seen = process.seen.clone().expect("it has looked");
                     let taken = table.take();
-                    table.section_after(taken, |section| Ok(section.bury(&seen))).map(|_| process.doing)
+                    table.section_after(taken, |section| Ok(section.bury(&seen, DEAD))).map(|_| process.doing)
                 }
                 Op::Mend => self.in_section(table, |_| Ok(())).map(|()| process.doing),
                 Op::Resize(limit) => self
@@ -285,7 +285,7 @@ impl Tables {
         let mut world = self.world.borrow_mut();
         world.lay_out(file, state.alive());
         world.tables[q].set_generation(state.processes[q].generation);
-        let remains = world.tables[q].remains();
+        let remains = world.tables[q].remains(&[HolderState::Dead]);
         (!remains.is_empty()).then(|| Rc::new(remains))
     }
 
