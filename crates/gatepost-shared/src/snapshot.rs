@@ -63,6 +63,7 @@ struct RawGrant {
     since: u64,
     expires: u64,
     keep: Option<Process>,
+    owner: Option<Process>,
     label: String,
 }
 
@@ -71,6 +72,7 @@ struct RawWaiter {
     word: Claim,
     serial: u64,
     since: u64,
+    owner: Option<Process>,
     label: String,
 }
 
@@ -107,6 +109,7 @@ fn read(map: &Map) -> Raw {
                 since: row.since.load(Relaxed),
                 expires: row.expires.load(Relaxed),
                 keep: kept_by(row),
+                owner: row.owner.load(),
                 label: load_text(&row.label),
             });
         }
@@ -124,6 +127,7 @@ fn read(map: &Map) -> Raw {
                 word,
                 serial: row.serial.load(Relaxed),
                 since: row.since.load(Relaxed),
+                owner: row.owner.load(),
                 label: load_text(&row.label),
             });
         }
@@ -161,7 +165,7 @@ fn describe(view: &View<'_>, raw: Raw, stuck: Option<u32>) -> Status {
         .filter(|(index, session)| named.contains(index) || session.alive)
         .collect();
     // A claim names half of its session's generation; one of an earlier generation is that of a dead session.
-    let owner = |word: Claim| {
+    let owner = |word: Claim, process: Option<Process>| {
         let (index, generation) = word.owner();
         let known = sessions.get(&index);
         let is_current = known.is_some_and(|known| known.generation as u16 == generation as u16);
@@ -170,7 +174,7 @@ fn describe(view: &View<'_>, raw: Raw, stuck: Option<u32>) -> Status {
             _ => Session {
                 index,
                 generation,
-                process: Process { pid: 0, start: 0, namespace: 0 },
+                process: process.unwrap_or(Process { pid: 0, start: 0, namespace: 0 }),
                 uid: 0,
                 name: String::new(),
                 alive: false,
@@ -180,7 +184,7 @@ fn describe(view: &View<'_>, raw: Raw, stuck: Option<u32>) -> Status {
     let slots = |index| raw.slots.get(&index).cloned().unwrap_or_default();
     let mut holders: Vec<Holder> = (raw.grants.iter())
         .map(|grant| {
-            let session = owner(grant.word);
+            let session = owner(grant.word, grant.owner);
             let state = if session.alive { HolderState::Alive } else { afterlife(grant.keep, grant.expires) };
             Holder {
                 id: PermitId(grant.serial),
@@ -204,7 +208,7 @@ fn describe(view: &View<'_>, raw: Raw, stuck: Option<u32>) -> Status {
             label: waiter.label,
             since: now.at(waiter.since),
             waited: now.since(waiter.since),
-            session: owner(waiter.word),
+            session: owner(waiter.word, waiter.owner),
         })
         .collect();
     waiters.sort_by_key(|waiter| waiter.ticket);

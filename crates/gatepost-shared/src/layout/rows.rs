@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::Process;
+
 /// Words of text in a grant and in a waiter.
 const LABEL_WORDS: usize = 14;
 /// Words of text in an event.
@@ -69,6 +71,33 @@ pub(crate) struct SessionRow {
     pub(crate) name: [AtomicU64; 3],
 }
 
+/// The process that has a grant or waits, for people: its session's row may be another process's by the time they look.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct OwnerRow {
+    start: AtomicU64,
+    pid: AtomicU32,
+    /// Namespaces have numbers of 32 bits; 0 if the system did not say.
+    namespace: AtomicU32,
+}
+
+impl OwnerRow {
+    pub(crate) fn store(&self, process: Process) {
+        self.start.store(process.start, Relaxed);
+        self.pid.store(process.pid, Relaxed);
+        self.namespace.store(u32::try_from(process.namespace).unwrap_or(0), Relaxed);
+    }
+
+    pub(crate) fn load(&self) -> Option<Process> {
+        let pid = self.pid.load(Relaxed);
+        (pid != 0).then(|| Process {
+            pid,
+            start: self.start.load(Relaxed),
+            namespace: self.namespace.load(Relaxed).into(),
+        })
+    }
+}
+
 /// Some permits, held together.
 #[derive(Debug)]
 #[repr(C)]
@@ -89,7 +118,7 @@ pub(crate) struct GrantRow {
     pub(crate) next: AtomicU32,
     /// Cache: the first of its slots.
     pub(crate) slot: AtomicU32,
-    _pad: [AtomicU64; 2],
+    pub(crate) owner: OwnerRow,
     pub(crate) label: [AtomicU64; LABEL_WORDS],
 }
 
@@ -124,7 +153,8 @@ pub(crate) struct WaiterRow {
     pub(crate) next: AtomicU32,
     /// Cache: the queue.
     pub(crate) previous: AtomicU32,
-    _pad: [AtomicU64; 4],
+    pub(crate) owner: OwnerRow,
+    _pad: [AtomicU64; 2],
     pub(crate) label: [AtomicU64; LABEL_WORDS],
 }
 

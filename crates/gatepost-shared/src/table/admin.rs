@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::reap::kept_by;
 use super::{Fault, Note, Section, add};
 use crate::layout::Claim;
 use crate::{EventKind, clock, step};
@@ -40,8 +41,8 @@ impl Section<'_> {
         let Some(grant) = self.find(serial) else { return false };
         let now = clock::boot_ns();
         if let Some(why) = force {
-            let keep = self.table.map().grant(grant.index).and_then(super::reap::kept_by);
-            let to = keep.or_else(|| self.table.process_of(grant.word.session()));
+            let row = self.table.map().grant(grant.index);
+            let to = row.and_then(|row| kept_by(row).or_else(|| row.owner.load()));
             let (serial, permits) = (Some(serial), grant.word.permits());
             self.announce(Note { kind: Some(EventKind::Revoked), serial, permits, to, why });
         }

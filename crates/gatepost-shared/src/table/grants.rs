@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::{Damage, Fault, Label, Section, add, count};
 use crate::layout::{Claim, GrantRow, NONE, State};
-use crate::step;
+use crate::{Process, step};
+
+/// A process that is none.
+const NOBODY: Process = Process { pid: 0, start: 0, namespace: 0 };
 
 /// What a grant is made of.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,8 @@ pub(super) struct Making<'a> {
     /// Session and generation.
     pub(super) owner: (u32, u32),
     pub(super) serial: u64,
+    /// The process of that session.
+    pub(super) process: Option<Process>,
     pub(super) label: Label<'a>,
     /// Whether it is made for a waiter, by another.
     pub(super) unclaimed: bool,
@@ -65,6 +70,7 @@ impl Section<'_> {
         row.since.store(making.now, Relaxed);
         row.expires.store(0, Relaxed);
         row.keep_pid.store(0, Relaxed);
+        row.owner.store(making.process.unwrap_or(NOBODY));
         let is_unclaimed = making.unclaimed && !step::has_bug("an unclaimed grant does not say so");
         row.unclaimed.store(is_unclaimed.into(), Relaxed);
         making.label.store(&row.label);

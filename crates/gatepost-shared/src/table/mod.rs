@@ -525,7 +525,16 @@ mod tests {
         let made = session.table.section(|section| {
             section.header().used.store(u32::MAX, Relaxed);
             let (owner, label) = (section.table.session(), Label::Text(""));
-            section.grant(grants::Making { permits: 1, limit: 1, owner, serial: 0, label, unclaimed: false, now: 0 })
+            section.grant(grants::Making {
+                permits: 1,
+                limit: 1,
+                owner,
+                serial: 0,
+                process: None,
+                label,
+                unclaimed: false,
+                now: 0,
+            })
         });
         made.expect("a grant");
         assert_eq!(session.table.header().used.load(Relaxed), u32::MAX);

@@ -99,7 +99,8 @@ impl Section<'_> {
         let serial = self.next_serial();
         let owner = self.table.session();
         let label = Label::Text(label);
-        self.grant(Making { permits, limit, owner, serial, label, unclaimed: false, now }).map(Some)
+        let process = Some(self.table.own());
+        self.grant(Making { permits, limit, owner, serial, process, label, unclaimed: false, now }).map(Some)
     }
 
     /// Takes `permits`, or a place in the queue; `task`: a task waits, not a thread.
@@ -136,6 +137,7 @@ impl Section<'_> {
         row.since.store(clock::boot_ns(), Relaxed);
         row.grant.store(NONE, Relaxed);
         row.task.store(task.into(), Relaxed);
+        row.owner.store(self.table.own());
         row.passed.store(0, Relaxed);
         Label::Text(label).store(&row.label);
         step::at("enqueue: prepared");
@@ -230,7 +232,7 @@ impl Section<'_> {
             kind: Some(EventKind::Refused),
             serial: Some(row.serial.load(Relaxed)),
             permits: word.permits(),
-            to: self.table.process_of(word.session()),
+            to: row.owner.load(),
             why: "it asks for more than the limit",
         });
         self.answer_waiter(index, row, word.in_state(State::Refused));
@@ -269,6 +271,7 @@ impl Section<'_> {
                     limit,
                     owner: word.owner(),
                     serial: row.serial.load(Relaxed),
+                    process: row.owner.load(),
                     label: Label::Of(row),
                     unclaimed: true,
                     now,

@@ -209,7 +209,7 @@ impl Section<'_> {
                 kind: Some(EventKind::Abandoned),
                 serial: Some(turn.serial),
                 permits: word.permits(),
-                to: self.table.process_of(word.session()),
+                to: row.owner.load(),
                 why: "it died while it waited",
             });
             if word.is(State::Active) {
@@ -227,12 +227,13 @@ impl Section<'_> {
             self.confirm();
         }
         for grant in &remains.grants {
-            let Some(keep) = self.held(*grant).map(kept_by) else { continue };
+            let Some(row) = self.held(*grant) else { continue };
+            let to = kept_by(row).or_else(|| row.owner.load());
             self.announce(Note {
                 kind: Some(EventKind::Reclaimed),
                 serial: Some(grant.serial),
                 permits: grant.word.permits(),
-                to: keep.or_else(|| self.table.process_of(grant.word.session())),
+                to,
                 why,
             });
             if self.free(*grant, now) {

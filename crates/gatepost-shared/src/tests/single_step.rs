@@ -176,7 +176,7 @@ fn recover(folder: &Path, copy: &[u64], dead: u32, living: &[u32], has_number_of
     fs::set_permissions(&path, private).expect("it is ours");
     let alive = File::options().read(true).write(true).open(&path).expect("it is ours");
     // The lowest number that is not locked is the next one's.
-    let taken = living.iter().copied().chain(has_number_of_dead.then(|| 0..dead).into_iter().flatten());
+    let taken = living.iter().copied().chain(has_number_of_dead.then_some(0..dead).into_iter().flatten());
     for index in taken {
         liveness::try_lock(alive.as_fd(), index).expect("it can be locked");
     }

@@ -243,7 +243,7 @@ impl View {
             if word.is(State::Active) {
                 left -= 1;
                 holders.extend(kept_by(row));
-                holders.extend(self.table.process_of(word.session()));
+                holders.extend(row.owner.load());
             }
         }
         self.pidfds.retain(|process, _| holders.contains(process));

@@ -105,3 +105,17 @@ fn an_observer_sees_a_semaphore_that_was_removed_to_its_end() {
     assert_eq!(observer.status().expect("a look").limit, 3);
     assert!(Semaphore::open("s", &folder.options()).is_err());
 }
+
+#[test]
+fn who_died_is_named_although_another_process_has_its_number() {
+    let folder = Folder::new();
+    let s = folder.open(1);
+    let mut other = Other::of(&folder);
+    assert!(other.tell("acquire 1").starts_with("got"));
+    let (pid, status) = (other.pid(), s.status().expect("a look"));
+    other.kill();
+    let successor = folder.open(1);
+    assert_eq!(successor.session().0, status.holders[0].session.index);
+    let reclaimed = s.events().last().expect("an event");
+    assert_eq!((reclaimed.kind, reclaimed.to.map(|to| to.pid)), (EventKind::Reclaimed, Some(pid)));
+}
