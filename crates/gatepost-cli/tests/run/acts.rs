@@ -156,3 +156,18 @@ fn repair_says_what_it_did() {
     assert_eq!((repaired.status, repaired.out.as_str()), (0, "s: nothing was wrong\n"));
     stage.complete("repair t").says(64, &["no semaphore"]);
 }
+
+#[test]
+fn a_damaged_semaphore_is_69_until_it_is_repaired() {
+    use std::os::unix::fs::FileExt;
+    let stage = Stage::new();
+    stage.make("s", 1);
+    let file = std::fs::File::options().write(true).open(stage.path("s.gate")).expect("the file");
+    // The limit, which no file has room for.
+    file.write_all_at(&0x7FFF_FFFFu32.to_le_bytes(), 0xC0).expect("written");
+    stage.complete("run --sem s --no-wait -- true").says(69, &["\"s\"", "damaged", "gatepost repair s"]);
+    assert_eq!(stage.complete("doctor").status, 69);
+    let repaired = stage.complete("repair s");
+    assert!(repaired.status == 0 && repaired.out.contains("s: the limit was"), "{repaired:?}");
+    stage.complete("run --sem s --no-wait -- true").says(0, &[]);
+}
