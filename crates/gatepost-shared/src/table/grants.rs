@@ -51,6 +51,7 @@ impl Section<'_> {
     }
 
     /// Makes a grant that fits. T2.
+    #[inline(always)]
     pub(super) fn grant(&mut self, making: Making<'_>) -> Result<Grant, Fault> {
         let header = self.header();
         let index = header.free_grant.load(Relaxed);

@@ -79,6 +79,7 @@ impl Table {
 
 impl Section<'_> {
     /// Takes `permits` if they are free and nobody waits for them; nothing if not.
+    #[inline(always)]
     pub(crate) fn try_acquire(&mut self, permits: u32, label: &str, now: u64) -> Result<Option<Grant>, Fault> {
         let config = self.table.config();
         let limit = config.limit();
@@ -104,6 +105,7 @@ impl Section<'_> {
     }
 
     /// Takes `permits`, or a place in the queue; `task`: a task waits, not a thread.
+    #[inline(always)]
     pub(crate) fn acquire(&mut self, permits: u32, label: &str, task: bool, now: u64) -> Result<Answer, Fault> {
         if let Some(grant) = self.try_acquire(permits, label, now)? {
             return Ok(Answer::Granted(grant));

@@ -142,7 +142,7 @@ impl Acquire {
     }
 
     /// `deadline`: from the moment at which it began to wait. Without a wait no clock is asked.
-    #[inline]
+    #[inline(always)]
     fn wait_until(mut self, deadline: impl FnOnce(Instant) -> Option<Instant>) -> Result<Permit, Error> {
         match self.begin(false)? {
             Some(permit) => Ok(permit),
@@ -190,7 +190,7 @@ impl Acquire {
     }
 
     /// Takes the permits if they are free, or a place in the queue.
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, task: bool) -> Result<Option<Permit>, Error> {
         let Stage::New(session) = &self.stage else { return self.begun() };
         if self.permits == 0 {
