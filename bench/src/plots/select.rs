@@ -84,6 +84,8 @@ pub(super) fn parameter_values(run: &Run, case: &str, name: &str) -> Vec<Value> 
 /// `1 permit`, `4 permits`, `released all at once`.
 fn named(parameter: &str, value: &Value) -> String {
     match (value, parameter.strip_suffix('s')) {
+        (limit, _) if parameter == "limit" => format!("limit {limit}"),
+        (time, _) if parameter == "waited_ms" => format!("the waiter has slept for {time} ms"),
         (Value::Integer(1), Some(one)) => format!("1 {one}"),
         (Value::Integer(n), _) => format!("{n} {parameter}"),
         (Value::Text(word), _) if parameter == "release" && word == "all" => "released all at once".to_owned(),
@@ -244,7 +246,12 @@ pub(super) fn sections(run: &Run, case: &str, metric: &str, naming: Naming) -> V
         });
         let title = match naming {
             Naming::Case => format!("{}: {}", cell.case, cell.title),
-            Naming::Parameter(name) => cell.parameters.get(name).map(Value::to_string).unwrap_or_default(),
+            Naming::Parameter(name) => match cell.parameters.get(name) {
+                // A word says by itself what it is.
+                Some(value @ Value::Text(_)) => value.to_string(),
+                Some(value) => named(name, value),
+                None => String::new(),
+            },
             Naming::Title(title) => title.to_owned(),
         };
         (!bars.is_empty()).then(|| Section { title, subtitle: label(found), unit: found.unit.clone(), bars })
