@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What went wrong.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// let error = build.resize(5000).expect_err("its permits have slots");
+/// assert!(error.to_string().contains("a limit of 5000 is above the 1024"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -111,6 +111,20 @@ impl Observer {
     /// # Errors
     ///
     /// Those of [`Semaphore::open`](crate::Semaphore::open), but for those of limits.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use gatepost_shared::{Error, Observer};
+    ///
+    /// assert!(matches!(Observer::open("tests", &options), Err(Error::NotFound { .. })));
+    /// assert_eq!(Observer::open("build", &options)?.status()?.sessions.len(), 1, "it is no session itself");
+    /// # drop(build);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(name: &str, options: &Options) -> Result<Self, Error> {
         let place = Place::of(name, options)?;
         let Place { name, path, .. } = &place;
@@ -141,6 +155,18 @@ impl Observer {
     /// # Errors
     ///
     /// [`Error::Forked`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let status = gatepost_shared::Observer::open("build", &options)?.status()?;
+    /// assert_eq!((status.used, status.limit), (0, 8));
+    /// # drop(build);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> Result<Status, Error> {
         let Watched { map, probe, name, path, .. } = &*self.watched;
         if !probe.mark().is_of_this_process() {
@@ -152,12 +178,38 @@ impl Observer {
     }
 
     /// What was done by force, from the oldest event that the file still has.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// build.pause()?;
+    /// let observer = gatepost_shared::Observer::open("build", &options)?;
+    /// assert_eq!(observer.events().count(), 2); // created, paused
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Source::Observer(Arc::clone(&self.watched)))
     }
 
     /// Blocks until something has changed since the last [`status`](Self::status), or until `time` is over; true: changed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let observer = gatepost_shared::Observer::open("build", &options)?;
+    /// observer.status()?;
+    /// let permit = build.acquire().wait()?;
+    /// assert!(observer.wait_change(std::time::Duration::from_secs(1)));
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_change(&self, time: Duration) -> bool {
         let source = Source::Observer(Arc::clone(&self.watched));
         let seq = &self.watched.map.header().seq;
@@ -172,6 +224,20 @@ fn is_read_only(error: &std::io::Error) -> bool {
 }
 
 /// Events from a number on: `next` gives those that are there, [`wait`](Self::wait) blocks for more. The file keeps the last 512.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// build.resize(4)?;
+/// let mut events = build.events();
+/// assert_eq!(events.next().map(|event| event.number), Some(0));
+/// assert_eq!(events.next().map(|event| event.permits), Some(4));
+/// assert_eq!(events.next(), None, "so far");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Events {
     source: Source,
@@ -191,6 +257,17 @@ impl Events {
     }
 
     /// Starts at this number instead of at the oldest that is kept.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// build.resize(4)?;
+    /// assert_eq!(build.events().since(1).count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn since(mut self, number: u64) -> Self {
         self.next = self.next.max(number);
@@ -198,6 +275,19 @@ impl Events {
     }
 
     /// Blocks until there is an event, or until `time` is over.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let mut events = build.events().since(1);
+    /// assert_eq!(events.wait(std::time::Duration::from_millis(1)), None);
+    /// build.pause()?;
+    /// assert!(events.wait(std::time::Duration::from_secs(1)).is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(&mut self, time: Duration) -> Option<Event> {
         let source = self.source.clone();
         let mut found = None;

@@ -20,6 +20,20 @@ use crate::wait::RECHECK;
 use crate::{clock, futex, liveness};
 
 /// Whether something that was to be given back was there.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// use gatepost_shared::Released;
+///
+/// let permit = build.acquire().wait()?;
+/// assert_eq!(build.release(permit.id())?, Released::Yes);
+/// assert_eq!(permit.release(), Released::WasGone);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Released {
     /// It was, and now it is not.
@@ -38,6 +52,19 @@ impl From<bool> for Released {
 ///
 /// After a fork the child's copy is nobody's: to drop it does nothing, and everything else is an error or says that nothing is
 /// held.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// let permit = build.acquire_many(2).wait()?;
+/// assert_eq!((permit.permits(), permit.slots()), (2, vec![0, 1]));
+/// drop(permit);
+/// assert_eq!(build.status()?.used, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Permit {
     session: Arc<Session>,
     grant: Grant,
@@ -50,12 +77,33 @@ impl Permit {
 
     /// Its identity: a number that this semaphore never uses again. With it any process can give it back
     /// ([`Semaphore::release`](crate::Semaphore::release)) or take it away ([`Semaphore::revoke`](crate::Semaphore::revoke)).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().wait()?;
+    /// assert_eq!(build.status()?.holders[0].id, permit.id());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn id(&self) -> PermitId {
         PermitId(self.grant.serial)
     }
 
     /// How many permits it is.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// assert_eq!(build.acquire_many(3).wait()?.permits(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn permits(&self) -> u32 {
         self.grant.word.permits()
@@ -63,6 +111,17 @@ impl Permit {
 
     /// Which of the permits they are, counted from 0: no others in use have these numbers. None where the semaphore has no
     /// slots, or when the permit has been revoked.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let (first, second) = (build.acquire().wait()?, build.acquire_many(2).wait()?);
+    /// assert_eq!((first.slots(), second.slots()), (vec![0], vec![1, 2]));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn slots(&self) -> Vec<u32> {
         self.numbered().into_iter().map(|slot| slot.index).collect()
@@ -71,6 +130,17 @@ impl Permit {
     /// For each of the [`slots`](Self::slots), how often it has been given out. A resource that keeps the highest epoch it has
     /// seen of each slot can refuse one whose permit was revoked while it was not looking; one number for all holders could
     /// not, where more than one may be in.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// assert_eq!(build.acquire().wait()?.epochs(), [1]);
+    /// assert_eq!(build.acquire_many(2).wait()?.epochs(), [2, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn epochs(&self) -> Vec<u64> {
         self.numbered().into_iter().map(|slot| slot.epoch).collect()
@@ -90,12 +160,40 @@ impl Permit {
     }
 
     /// Whether it has not been revoked, nor released by its number. One load.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().wait()?;
+    /// assert!(permit.is_held());
+    /// build.revoke(permit.id(), "an example")?;
+    /// assert!(!permit.is_held());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.session.table.check_process().is_ok() && self.session.table.is_held(self.grant)
     }
 
     /// Completes when it is not held any more.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use std::time::Duration;
+    ///
+    /// let permit = build.acquire().wait()?;
+    /// assert!(!permit.lost().wait_timeout(Duration::from_millis(1)));
+    /// build.revoke(permit.id(), "an example")?;
+    /// assert!(permit.lost().wait_timeout(Duration::from_secs(1)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lost(&self) -> Lost {
         Lost { session: Arc::clone(&self.session), grant: self.grant, key: None }
     }
@@ -106,6 +204,20 @@ impl Permit {
     /// # Errors
     ///
     /// [`Error::Revoked`] if it is not held; those of [`Semaphore`](crate::Semaphore).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().wait()?;
+    /// let mut command = std::process::Command::new("true").spawn().expect("to run it");
+    /// permit.keep(command.id())?; // killed now, this process would not free it under the command
+    /// command.wait().expect("it ends");
+    /// drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keep(&self, pid: u32) -> Result<(), Error> {
         let process = liveness::of(pid);
         self.on_grant(|section, grant| section.keep(grant, process))
@@ -117,6 +229,21 @@ impl Permit {
     /// # Errors
     ///
     /// As [`keep`](Self::keep).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use std::time::Duration;
+    ///
+    /// let permit = build.acquire().wait()?;
+    /// permit.lease(Duration::from_secs(60))?;
+    /// let id = permit.leave(); // a script ends here; whoever knows the number may give it back earlier
+    /// build.release(id)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lease(&self, time: Duration) -> Result<(), Error> {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let expires = clock::boot_ns().saturating_add(time);
@@ -129,6 +256,18 @@ impl Permit {
     }
 
     /// Gives it back, as dropping it does, and says whether it was still held.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use gatepost_shared::Released;
+    ///
+    /// assert_eq!(build.acquire().wait()?.release(), Released::Yes);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release(self) -> Released {
         let mut this = ManuallyDrop::new(self);
         let released = this.give_back();
@@ -138,6 +277,17 @@ impl Permit {
 
     /// Ends the value and not the permit, which is held while this session lives, or longer: see [`keep`](Self::keep) and
     /// [`lease`](Self::lease).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let id = build.acquire().wait()?.leave();
+    /// assert_eq!(build.status()?.holders[0].id, id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leave(self) -> PermitId {
         let id = self.id();
         ManuallyDrop::new(self).drop_session();
@@ -201,6 +351,19 @@ pub(crate) fn slots_of(table: &Table, grant: Grant) -> Vec<Slot> {
 }
 
 /// The loss of a permit: a future, or a thread's wait. Revocation is written into the file; whoever holds a permit must look.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// let permit = build.acquire().wait()?;
+/// let lost = permit.lost(); // a task writes lost.await
+/// build.revoke(permit.id(), "an example")?;
+/// futures::executor::block_on(lost);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nobody waits until it is polled or `wait_timeout` is called"]
 pub struct Lost {
@@ -211,6 +374,17 @@ pub struct Lost {
 
 impl Lost {
     /// Blocks until the permit is lost: true; or until `time` is over.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().wait()?;
+    /// assert!(!permit.lost().wait_timeout(std::time::Duration::from_millis(1)), "it is held");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_timeout(&self, time: Duration) -> bool {
         let deadline = Instant::now().checked_add(time);
         let table = &self.session.table;

@@ -36,6 +36,22 @@ pub(crate) const ANONYMOUS: &str = "anonymous";
 ///
 /// *Cost.* Free permits: a critical section to take them and one to give them back, each a CAS, a few stores to shared memory
 /// and a CAS, and no system call. An `open` takes a dozen system calls, and one for each session before it.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// use gatepost_shared::Semaphore;
+///
+/// let build = Semaphore::open("build", &options.clone().limit(8))?;
+/// let same = Semaphore::open("build", &options)?; // in another process, perhaps
+/// let permit = build.acquire_many(8).wait()?;
+/// assert!(same.try_acquire().is_err());
+/// drop(permit);
+/// assert!(same.try_acquire().is_ok());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Semaphore {
     session: Arc<Session>,
@@ -48,6 +64,20 @@ impl Semaphore {
     ///
     /// [`Error::Name`], [`Error::NotFound`], [`Error::LimitDiffers`], [`Error::Capacity`], [`Error::SessionsFull`],
     /// [`Error::Format`], [`Error::Refused`], [`Error::FileSystem`], [`Error::Io`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// use gatepost_shared::{Error, Semaphore};
+    ///
+    /// let build = Semaphore::open("build", &options.clone().limit(8))?;
+    /// let other = Semaphore::open("build", &options.clone().limit(4));
+    /// assert!(matches!(other, Err(Error::LimitDiffers { asked: 4, there: 8, .. })));
+    /// # drop(build);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(name: &str, options: &Options) -> Result<Self, Error> {
         Session::open(name, options, Purpose::Use).map(Self::of)
     }
@@ -57,6 +87,18 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`open`](Self::open); [`Error::NotFound`] without a limit.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// use gatepost_shared::{Options, Semaphore};
+    ///
+    /// let workers = Semaphore::anonymous(&Options::new().limit(4))?;
+    /// assert_eq!(workers.limit(), 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn anonymous(options: &Options) -> Result<Self, Error> {
         let name = ANONYMOUS.to_owned();
         let limit = options.limit.ok_or_else(|| Error::NotFound { name, path: ANONYMOUS.into() })?;
@@ -69,6 +111,23 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`open`](Self::open).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// use std::os::fd::AsFd;
+    /// use gatepost_shared::{Options, Semaphore};
+    ///
+    /// let workers = Semaphore::anonymous(&Options::new().limit(4))?;
+    /// let passed_on = workers.as_fd().try_clone_to_owned().expect("a descriptor is free");
+    /// let same = Semaphore::from_fd(passed_on, &Options::new())?;
+    /// let permit = same.acquire_many(4).wait()?;
+    /// assert!(workers.try_acquire().is_err());
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_fd(fd: OwnedFd, options: &Options) -> Result<Self, Error> {
         let path = Path::new(ANONYMOUS);
         let fixed = examine(fd.as_fd(), path, options, Access::Write)?;
@@ -88,29 +147,82 @@ impl Semaphore {
     }
 
     /// The name.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// assert_eq!(build.name(), "build");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         self.session.table.name()
     }
 
     /// The file.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// assert!(build.path().ends_with("build.gate"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         self.session.table.path()
     }
 
     /// The limit, at this moment.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// build.resize(3)?;
+    /// assert_eq!(build.limit(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.session.table.config().limit()
     }
 
     /// Takes a permit; see [`Acquire`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().label("cargo test").wait()?;
+    /// assert_eq!(permit.permits(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn acquire(&self) -> Acquire {
         self.acquire_many(1)
     }
 
     /// Takes `n` permits at once; see [`Acquire`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire_many(5).wait()?;
+    /// assert_eq!(permit.permits(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn acquire_many(&self, n: u32) -> Acquire {
         Acquire::new(Arc::clone(&self.session), n)
     }
@@ -120,6 +232,18 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permits: Vec<_> = (0..8).map(|_| build.try_acquire()).collect::<Result<_, _>>()?;
+    /// assert!(build.try_acquire().is_err());
+    /// # drop(permits);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_acquire(&self) -> Result<Permit, Error> {
         self.try_acquire_many(1)
     }
@@ -130,6 +254,20 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Error::Busy`], [`Error::Zero`], [`Error::ExceedsLimit`], [`Error::GrantsFull`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use gatepost_shared::Error;
+    ///
+    /// let permit = build.try_acquire_many(6)?;
+    /// assert!(matches!(build.try_acquire_many(3), Err(Error::Busy { used: 6, limit: 8, .. })));
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_acquire_many(&self, n: u32) -> Result<Permit, Error> {
         if n == 0 {
             return Err(Error::Zero);
@@ -153,6 +291,20 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Error::Capacity`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire_many(8).wait()?;
+    /// build.resize(2)?; // takes nothing from who holds it
+    /// assert!(permit.is_held());
+    /// drop(permit);
+    /// assert!(build.try_acquire_many(3).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resize(&self, limit: u32) -> Result<(), Error> {
         self.session.resize(limit)
     }
@@ -162,6 +314,19 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of all operations.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// build.drain()?;
+    /// assert!(build.try_acquire().is_err());
+    /// build.resize(8)?;
+    /// assert!(build.try_acquire().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self) -> Result<(), Error> {
         self.resize(0)
     }
@@ -171,6 +336,18 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of all operations.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// build.pause()?;
+    /// assert!(build.try_acquire().is_err());
+    /// assert_eq!(build.limit(), 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pause(&self) -> Result<(), Error> {
         self.set_paused(true)
     }
@@ -180,6 +357,18 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of all operations.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// build.pause()?;
+    /// build.resume()?;
+    /// assert!(build.try_acquire().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resume(&self) -> Result<(), Error> {
         self.set_paused(false)
     }
@@ -196,6 +385,20 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of all operations.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use gatepost_shared::Released;
+    ///
+    /// let id = build.acquire().wait()?.leave(); // held while this process lives
+    /// assert_eq!(build.release(id)?, Released::Yes);
+    /// assert_eq!(build.release(id)?, Released::WasGone);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release(&self, id: PermitId) -> Result<Released, Error> {
         self.session.table.section(|section| Ok(section.end(id.0, None))).map(Released::from)
     }
@@ -205,6 +408,19 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of all operations.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().wait()?;
+    /// build.revoke(permit.id(), "it took too long")?;
+    /// assert!(!permit.is_held());
+    /// assert_eq!(build.events().last().map(|event| event.why), Some("it took too long".to_owned()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn revoke(&self, id: PermitId, why: &str) -> Result<Released, Error> {
         self.session.table.section(|section| Ok(section.end(id.0, Some(why)))).map(Released::from)
     }
@@ -214,6 +430,20 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Error::Forked`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire_many(3).label("linking").wait()?;
+    /// let status = build.status()?;
+    /// assert_eq!((status.used, status.limit), (3, 8));
+    /// assert_eq!(status.holders[0].label, "linking");
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> Result<Status, Error> {
         let table = &self.session.table;
         table.check_process()?;
@@ -221,6 +451,20 @@ impl Semaphore {
     }
 
     /// What was done by force, from the oldest event that the file still has.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use gatepost_shared::EventKind;
+    ///
+    /// build.resize(4)?;
+    /// let kinds: Vec<_> = build.events().map(|event| event.kind).collect();
+    /// assert_eq!(kinds, [EventKind::Created, EventKind::Resized]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn events(&self) -> Events {
         Events::of_session(Arc::clone(&self.session.table))
@@ -231,6 +475,16 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of all operations.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// assert_eq!(build.reclaim()?, 0); // nobody has died
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reclaim(&self) -> Result<usize, Error> {
         self.session.table.check_process()?;
         self.session.table.reap()
@@ -238,12 +492,36 @@ impl Semaphore {
 
     /// The description whose lock keeps the session alive. A process that is to keep it alive, too, is given a *duplicate*: the
     /// original is closed in a forked child. It is closed on exec unless that flag is taken from it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// // Whoever has this open keeps the session alive, even when this process is gone.
+    /// let keeper = build.session_fd().try_clone_to_owned().expect("a descriptor is free");
+    /// # drop(keeper);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn session_fd(&self) -> BorrowedFd<'_> {
         self.session.table.descriptions().hold.as_fd()
     }
 
     /// Number and generation of the session, as in [`Status::sessions`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let (index, generation) = build.session();
+    /// let own = &build.status()?.sessions[0];
+    /// assert_eq!((own.index, own.generation), (index, generation));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn session(&self) -> (u32, u32) {
         self.session.table.session()
@@ -280,6 +558,18 @@ impl crate::table::Table {
 /// # Errors
 ///
 /// [`Error::Io`].
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// let found = gatepost_shared::list(folder.path())?;
+/// assert_eq!(found[0].0, "build");
+/// # drop(build);
+/// # Ok(())
+/// # }
+/// ```
 pub fn list(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
     file::list_in(directory)
 }
@@ -289,6 +579,18 @@ pub fn list(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
 /// # Errors
 ///
 /// [`Error::Refused`] while a process has it open or a permit is kept; and those of opening it.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// assert!(gatepost_shared::remove("build", &options).is_err(), "it is in use");
+/// drop(build);
+/// gatepost_shared::remove("build", &options)?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
     let place = Place::of(name, options)?;
     let io = |what| {
@@ -323,6 +625,17 @@ pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
 /// # Errors
 ///
 /// Those of opening it, damage aside.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// assert!(gatepost_shared::repair("build", &options)?.is_empty(), "nothing was wrong");
+/// # drop(build);
+/// # Ok(())
+/// # }
+/// ```
 pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
     let place = Place::of(name, options)?;
     let mut done = Vec::new();

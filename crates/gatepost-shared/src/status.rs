@@ -11,12 +11,23 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "gatepost/1";
 
 /// The identity of a permit: the semaphore's own number for it, never used again.
+///
+/// ```
+/// use gatepost_shared::PermitId;
+///
+/// let id: PermitId = "17".parse().expect("a number");
+/// assert_eq!((id, id.to_string().as_str()), (PermitId::from(17), "17"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PermitId(pub(crate) u64);
 
 impl PermitId {
     /// The number.
+    ///
+    /// ```
+    /// assert_eq!(gatepost_shared::PermitId::from(17).get(), 17);
+    /// ```
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
@@ -69,6 +80,17 @@ mod rfc3339 {
 }
 
 /// All that there is to see of a semaphore at one moment.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// let json = serde_json::to_value(build.status()?).expect("JSON");
+/// assert_eq!((&json["schema"], &json["limit"]), (&"gatepost/1".into(), &8.into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -107,6 +129,13 @@ pub struct Status {
 }
 
 /// In which order waiters are served.
+///
+/// ```
+/// use gatepost_shared::Policy;
+///
+/// assert_eq!(Policy::default(), Policy::Fifo);
+/// assert_eq!(Policy::Overtaking.to_string(), "overtaking");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -269,6 +298,21 @@ pub struct Statistics {
 }
 
 /// Durations, in buckets of powers of two.
+///
+/// ```
+/// # fn main() -> Result<(), gatepost_shared::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let options = gatepost_shared::Options::new().directory(folder.path());
+/// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+/// for _ in 0..10 {
+///     drop(build.acquire().wait()?);
+/// }
+/// let held = build.status()?.statistics.hold;
+/// assert_eq!(held.count(), 10);
+/// println!("nine of ten were held for less than {:?}", held.quantile(0.9));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Histogram {
     /// Bucket `k` counts durations of less than 2^(k + 10) ns and not less than half of that (the first: any less).
@@ -279,18 +323,38 @@ pub struct Histogram {
 
 impl Histogram {
     /// The upper bound of bucket `k`, in nanoseconds.
+    ///
+    /// ```
+    /// assert_eq!(gatepost_shared::Histogram::bound_ns(0), 1024);
+    /// ```
     #[must_use]
     pub fn bound_ns(k: usize) -> u64 {
         1 << k.saturating_add(10).min(63)
     }
 
     /// How many durations there are.
+    ///
+    /// ```
+    /// use gatepost_shared::Histogram;
+    ///
+    /// assert_eq!(Histogram { buckets: vec![3, 1], sum_ns: 4000 }.count(), 4);
+    /// ```
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, count| sum.wrapping_add(*count))
     }
 
     /// An upper bound of the duration that the share `q` (0 to 1) of all does not exceed; nothing without durations.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatepost_shared::Histogram;
+    ///
+    /// let held = Histogram { buckets: vec![3, 1], sum_ns: 4000 };
+    /// assert_eq!(held.quantile(0.5), Some(Duration::from_nanos(1024)));
+    /// assert_eq!(held.quantile(1.0), Some(Duration::from_nanos(2048)));
+    /// assert_eq!(Histogram::default().quantile(0.5), None);
+    /// ```
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let count = self.count();

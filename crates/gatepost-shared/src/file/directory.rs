@@ -14,6 +14,10 @@ const EXTENSION: &str = "gate";
 /// or `/run/gatepost`, which an administrator makes for all users; or `/tmp/gatepost-UID`.
 ///
 /// All of them, but perhaps the first, are in memory or emptied when the machine starts.
+///
+/// ```
+/// println!("semaphores are in {}", gatepost_shared::default_directory().display());
+/// ```
 #[must_use]
 pub fn default_directory() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -52,7 +52,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 ///
 /// *Memory ordering.* What a holder did before it gave permits back happens before what the next holder of those permits does.
 ///
-/// *Cost.* Free permits: no system call. Otherwise see [`wait`](self).
+/// *Cost.* Free permits: no system call, and nothing from the allocator but for a label. Otherwise two critical sections, a system
+/// call to sleep and one to be woken, and one for each session that holds permits.
 ///
 /// ```
 /// # fn main() -> Result<(), gatepost_shared::Error> {
@@ -98,6 +99,18 @@ impl Acquire {
     }
 
     /// What listings call the wait, and the permit; it is cut at 112 bytes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire().label("cargo test").wait()?;
+    /// assert_eq!(build.status()?.holders[0].label, "cargo test");
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn label(mut self, label: &str) -> Self {
         label.clone_into(&mut self.label);
         self
@@ -109,6 +122,17 @@ impl Acquire {
     ///
     /// [`Error::ExceedsLimit`], at once or when the limit is lowered; [`Error::QueueFull`], [`Error::GrantsFull`],
     /// [`Error::Revoked`], [`Error::Poisoned`], [`Error::Forked`], [`Error::SessionLost`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// let permit = build.acquire_many(2).wait()?;
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(self) -> Result<Permit, Error> {
         self.wait_until(|_| None)
     }
@@ -118,6 +142,22 @@ impl Acquire {
     /// # Errors
     ///
     /// As [`wait`](Self::wait), and [`Error::TimedOut`]. With no time at all it is a try that takes back what the dead hold.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use std::time::Duration;
+    /// use gatepost_shared::Error;
+    ///
+    /// let permit = build.acquire_many(8).wait()?;
+    /// let error = build.acquire().wait_timeout(Duration::from_millis(1));
+    /// assert!(matches!(error, Err(Error::TimedOut { asked: 1, .. })));
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_timeout(self, time: Duration) -> Result<Permit, Error> {
         // A time that no clock can count is no bound.
         self.wait_until(|since| since.checked_add(time))
@@ -128,11 +168,42 @@ impl Acquire {
     /// # Errors
     ///
     /// As [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let deadline = Instant::now() + Duration::from_secs(5);
+    /// let both = [build.acquire().wait_deadline(deadline)?, build.acquire().wait_deadline(deadline)?];
+    /// # drop(both);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_deadline(self, deadline: Instant) -> Result<Permit, Error> {
         self.wait_until(|_| Some(deadline))
     }
 
     /// The place in the order of arrival, as in [`Status::waiters`](crate::Status::waiters): while it is in the queue.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gatepost_shared::Error> {
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let options = gatepost_shared::Options::new().directory(folder.path());
+    /// # let build = gatepost_shared::Semaphore::open("build", &options.clone().limit(8))?;
+    /// use std::future::Future;
+    /// use std::task::{Context, Waker};
+    ///
+    /// let permit = build.acquire_many(8).wait()?;
+    /// let mut wait = std::pin::pin!(build.acquire());
+    /// assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// assert_eq!(wait.ticket(), Some(build.status()?.waiters[0].ticket));
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn ticket(&self) -> Option<u64> {
         match &self.stage {

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::future::Future as _;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -214,6 +215,17 @@ pub(crate) fn as_child_with(own: impl Fn(&[&str], &Options) -> Option<String>) {
                 }
                 Err(error) => format!("error {error}"),
             },
+            ("from-fd", _) => {
+                // SAFETY: whoever started us left this descriptor open for us, and nobody else here knows of it.
+                let fd = unsafe { OwnedFd::from_raw_fd(number() as i32) };
+                match Semaphore::from_fd(fd, &Options::new()) {
+                    Ok(opened) => {
+                        semaphore = Some(opened);
+                        "session".to_owned()
+                    }
+                    Err(error) => format!("error {error}"),
+                }
+            }
             ("open-many", _) => {
                 // Sessions until one more is refused.
                 let mut all = Vec::new();

@@ -1,9 +1,11 @@
 //! A semaphore without a name, passed on by its descriptor.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use gatepost_shared::{Error, Options, Semaphore};
+
+use super::common::{Folder, LONG, Other};
 
 #[test]
 fn one_without_a_name_can_be_made_and_opened_again_by_its_descriptor() {
@@ -28,4 +30,25 @@ fn nobody_else_may_use_its_descriptors_path() {
     let one = Semaphore::anonymous(&Options::new().limit(1)).expect("an anonymous one");
     let mode = rustix::fs::fstat(one.as_fd()).expect("it is open").st_mode & 0o7777;
     assert_eq!(mode, 0o600);
+}
+
+#[test]
+fn a_child_process_gets_it_by_a_descriptor_that_it_inherits() {
+    let folder = Folder::new();
+    let s = Semaphore::anonymous(&Options::new().limit(2)).expect("an anonymous one");
+    // A duplicate is open after exec.
+    let passed = rustix::io::dup(s.as_fd()).expect("a copy");
+    let mut child = Other::start(&folder);
+    assert_eq!(child.tell(&format!("from-fd {}", passed.as_raw_fd())), "session");
+    drop(passed);
+    assert!(child.tell("acquire 2").starts_with("got"));
+    assert!(matches!(s.try_acquire(), Err(Error::Busy { used: 2, .. })));
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| s.acquire().wait_timeout(LONG));
+        while s.status().expect("a look").waiters.is_empty() {
+            std::thread::yield_now();
+        }
+        child.kill();
+        assert!(waits.join().expect("no panic").expect("its death is noticed").is_held());
+    });
 }

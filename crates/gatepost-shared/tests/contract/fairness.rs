@@ -31,8 +31,8 @@ fn threads_tasks_and_processes_are_served_in_the_order_in_which_they_came() {
     let (send, order) = mpsc::channel();
     std::thread::scope(|scope| {
         let mut tasks = Vec::new();
-        for round in 0..3 {
-            others[round].say("acquire 1");
+        for (round, other) in others.iter_mut().enumerate() {
+            other.say("acquire 1");
             folder.until_waiters(round * 3 + 1);
             let (send, s) = (send.clone(), &s);
             scope.spawn(move || {
