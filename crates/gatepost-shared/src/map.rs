@@ -92,7 +92,7 @@ impl Map {
             return None;
         }
         let offset = at + index as usize * size_of::<T>();
-        debug_assert!(offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.geometry.size());
+        debug_assert!(offset % align_of::<T>() == 0 && offset + size_of::<T>() <= self.geometry.size());
         // SAFETY: M3: the row lies in its table, which by M1 lies in the mapping; M2.
         unsafe { Some(self.base.add(offset).cast::<T>().as_ref()) }
     }
