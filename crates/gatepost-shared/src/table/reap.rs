@@ -40,7 +40,8 @@ impl Remains {
 #[derive(Debug)]
 pub(crate) struct Census<'a> {
     table: &'a Table,
-    alive: HashMap<u32, bool>,
+    /// By number and generation: between two questions a number may pass from a dead session to a living one.
+    alive: HashMap<(u32, u32), bool>,
 }
 
 impl<'a> Census<'a> {
@@ -56,7 +57,13 @@ impl<'a> Census<'a> {
         if !SessionWord(row.word.load(Relaxed)).is_of(generation) {
             return false;
         }
-        *self.alive.entry(session).or_insert_with(|| self.table.is_session_alive(session))
+        let of = if step::has_bug("census by number") { 0 } else { generation };
+        let ask = || {
+            let is_alive = self.table.is_session_alive(session);
+            step::at("census: asked");
+            is_alive
+        };
+        *self.alive.entry((session, of)).or_insert_with(ask)
     }
 
     /// Why a grant is held.

@@ -11,7 +11,7 @@ use super::process::{Child, fork, until};
 use crate::layout::LockWord;
 use crate::{Options, Semaphore, step};
 
-/// A process with a session that stops in the critical section, when it is in there for the `n`th time after opening; and
+/// A process with a session that stops in the critical section, once it has opened the file; and
 /// then ends.
 fn stops_inside(options: &Options) -> Child {
     let child = fork(|| {
@@ -98,6 +98,49 @@ fn a_living_owner_is_not_followed_for_its_predecessors_death() {
         until("the lock is free", || LockWord(semaphore.table().header().lock.load(Relaxed)).owner().is_none());
         assert_eq!(semaphore.status().expect("it can be seen").statistics.takeovers, 0);
     });
+}
+
+/// One asks whether session 1 lives, which holds twice and is dead. Before it goes on, another process gets number 1, and holds
+/// twice: what is found in its name is not the dead one's.
+#[test]
+fn what_a_successor_holds_is_not_taken_for_its_predecessors() {
+    alone(CENSUS, || {
+        let folder = super::process::folder();
+        let options = Options::new().directory(folder.path());
+        let semaphore = Semaphore::open("lock", &options.clone().limit(2)).expect("it opens");
+        let holds_twice = move |options: &Options| {
+            let child = fork(|| {
+                let semaphore = Semaphore::open("lock", options).expect("it opens");
+                semaphore.try_acquire().expect("free").leave();
+                semaphore.try_acquire().expect("free").leave();
+                rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).expect("ourselves");
+                0
+            });
+            child.wait_stopped();
+            child
+        };
+        let mut first = holds_twice(&options);
+        first.kill();
+        let successor: Rc<RefCell<Option<Child>>> = Rc::default();
+        let later = Rc::clone(&successor);
+        step::count::call(move |name| {
+            if name == "census: asked" && later.borrow().is_none() {
+                *later.borrow_mut() = Some(holds_twice(&options));
+            }
+        });
+        semaphore.reclaim().expect("it works");
+        let status = semaphore.status().expect("it can be seen");
+        let owners: Vec<_> = status.holders.iter().map(|holder| (holder.session.index, holder.session.alive)).collect();
+        assert_eq!(owners, [(1, true), (1, true)], "the living have lost what they hold");
+        drop(successor.borrow_mut().take());
+    });
+}
+
+const CENSUS: &str = "tests::lock::what_a_successor_holds_is_not_taken_for_its_predecessors";
+
+#[test]
+fn a_census_by_number_alone_is_seen() {
+    caught("census by number", CENSUS, &[], "the living have lost what they hold");
 }
 
 const SUCCESSOR: &str = "tests::lock::a_living_owner_is_not_followed_for_its_predecessors_death";
