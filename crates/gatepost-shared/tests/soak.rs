@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const LIMIT: u32 = 5;
 const WORKERS: usize = 6;
 /// More workers than one run ever starts.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 24;
 /// Whoever waits longer is stranded.
 const FOREVER: Duration = Duration::from_secs(60);
 /// Where a worker finds the folder, and its number.
