@@ -304,6 +304,10 @@ pub(crate) enum Error {
     #[cfg(target_os = "linux")]
     #[error(transparent)]
     Jobserver(#[from] crate::jobserver::error::Error),
+    /// Somebody else's jobserver has no token for us.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Token(#[from] crate::jobserver::client::Error),
     /// Watching the command failed.
     #[cfg(target_os = "linux")]
     #[error("lost sight of the command: {source}; it was killed")]
@@ -380,6 +384,8 @@ impl Error {
             Self::Gone { .. } => crate::exit::LOST,
             #[cfg(target_os = "linux")]
             Self::Jobserver(error) => error.status(),
+            #[cfg(target_os = "linux")]
+            Self::Token(error) => error.status(),
             #[cfg(target_os = "linux")]
             Self::NotStarted(error) => error.kind.status(),
             _ => crate::exit::OWN_FAILURE,

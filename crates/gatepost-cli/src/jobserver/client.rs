@@ -5,6 +5,8 @@
 //!
 //! A command of a make already runs on a token that its make took for it. One more is for work beside it.
 //!
+//! The wait is not here: `run::take` polls the descriptor of a [`Client`] together with all else that may happen.
+//!
 //! The descriptors of the pipe style belong to everybody that inherited them, so we open the pipe again by way of
 //! `/proc/self/fd`: our own description may be non-blocking, theirs stays as it was. Who is first to read gets the
 //! token, so a token that `poll` saw may be gone: [`Client::try_take`] says so, and one waits again.
@@ -15,13 +17,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, read, write};
 
 use super::flags::{self, Auth, Unusable};
+use crate::exit;
 
 /// Where the crate `jobserver`, and so cargo and all that it starts, look, in their order.
 const VARIABLES: [&str; 3] = ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS"];
@@ -63,6 +65,9 @@ pub(crate) enum Error {
         /// What it names.
         path: PathBuf,
     },
+    /// No token at once.
+    #[error("no token of the jobserver is free; wait for one (leave --no-wait out), or run with more jobs (make -j)")]
+    Busy,
     /// No token in time.
     #[error("waited {waited:?} for a token of the jobserver in vain; wait longer, or run with more jobs (make -j)")]
     TimedOut {
@@ -78,6 +83,18 @@ pub(crate) enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::NoVariable | Self::Unusable { .. } | Self::Open { .. } | Self::NoPipe { .. } => exit::USAGE,
+            Self::Busy => exit::BUSY,
+            Self::TimedOut { .. } => exit::TIMED_OUT,
+            Self::Gone | Self::Take { .. } => exit::UNAVAILABLE,
+        }
+    }
 }
 
 fn remedy(reason: &Unusable) -> &'static str {
@@ -113,6 +130,9 @@ pub(crate) struct Token<'a> {
 
 impl Client {
     /// The jobserver that the environment names.
+    ///
+    /// To be called before anything is opened: in the pipe style the environment names numbers, and what was not
+    /// inherited under them might be ours by then.
     pub(crate) fn from_environment() -> Result<Self, Error> {
         Self::from_variables(|name| std::env::var_os(name))
     }
@@ -164,26 +184,6 @@ impl Client {
             };
         }
     }
-
-    /// Waits for a token, until `deadline` if there is one.
-    pub(crate) fn take(&self, deadline: Option<Instant>) -> Result<Token<'_>, Error> {
-        let begun = Instant::now();
-        loop {
-            if let Some(token) = self.try_take()? {
-                return Ok(token);
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Err(Error::TimedOut { waited: begun.elapsed() });
-            }
-            // A time that the system's type cannot hold is no bound.
-            let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut [PollFd::new(self, PollFlags::IN)], left.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::Take { source: errno.into() }),
-            }
-        }
-    }
 }
 
 impl AsFd for Client {
@@ -202,6 +202,8 @@ impl Drop for Token<'_> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     use super::super::channel::{Channel, Style};
     use super::*;
@@ -222,7 +224,7 @@ mod tests {
             let channel = Channel::new(style).expect("a pipe");
             channel.offer().expect("room");
             let client = for_channel(&channel);
-            let token = client.take(None).expect("there is one");
+            let token = client.try_take().expect("it works").expect("there is one");
             assert_eq!(channel.tokens().expect("a count"), 0);
             assert!(client.try_take().expect("it works").is_none(), "there is no other");
             drop(token);
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(write(&channel, b"q"), Ok(1));
         let client = for_channel(&channel);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _token = client.take(None).expect("there is one");
+            let _token = client.try_take().expect("it works").expect("there is one");
             panic!("on purpose");
         }));
         assert!(panicked.is_err());
@@ -246,16 +248,18 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_kept_and_a_token_that_comes_is_taken() {
+    fn the_descriptor_is_readable_when_there_may_be_a_token() {
         let channel = Channel::new(Style::Fifo).expect("a pipe");
         let client = for_channel(&channel);
-        let soon = Instant::now() + Duration::from_millis(20);
-        assert!(matches!(client.take(Some(soon)), Err(Error::TimedOut { .. })));
-        std::thread::scope(|scope| {
-            let taker = scope.spawn(|| client.take(Some(Instant::now() + Duration::from_secs(60))).is_ok());
-            channel.offer().expect("room");
-            assert!(taker.join().expect("no panic"));
-        });
+        let is_readable = || {
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&client, PollFlags::IN)], Some(&now)).expect("poll works") > 0
+        };
+        assert!(!is_readable());
+        channel.offer().expect("room");
+        assert!(is_readable());
+        let token = client.try_take().expect("it works");
+        assert!(token.is_some() && !is_readable());
     }
 
     #[test]
@@ -265,12 +269,16 @@ mod tests {
         // The client's own writing end would keep the pipe open.
         client.to = File::open("/dev/null").expect("it opens");
         drop(channel);
-        assert!(matches!(client.take(None), Err(Error::Gone)));
+        assert!(matches!(client.try_take(), Err(Error::Gone)));
     }
 
     #[test]
     fn what_is_wrong_with_the_environment_is_said() {
-        let refused = |variables: &[(&str, &str)]| client(variables).expect_err("refused").to_string();
+        let refused = |variables: &[(&str, &str)]| {
+            let error = client(variables).expect_err("refused");
+            assert_eq!(error.status(), 64, "{error}");
+            error.to_string()
+        };
         assert!(refused(&[]).contains("with -j"));
         assert!(refused(&[("MAKEFLAGS", "ks")]).contains("make with -j"));
         assert!(refused(&[("MAKEFLAGS", "--jobserver-auth=-2,-2")]).contains("put +"));

@@ -42,7 +42,6 @@ impl Auth {
 }
 
 /// Why there is no jobserver to be had from a value of `MAKEFLAGS`.
-#[allow(dead_code, reason = "for `client`")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
     /// It does not speak of one.
@@ -57,7 +56,6 @@ pub(crate) enum Unusable {
 }
 
 /// What `flags`, a value of `MAKEFLAGS`, says of a jobserver.
-#[allow(dead_code, reason = "for `client`")]
 pub(crate) fn auth_in(flags: &OsStr) -> Result<Auth, Unusable> {
     let value = |word: &'_ [u8]| {
         let value = word.strip_prefix(b"--jobserver-auth=").or_else(|| word.strip_prefix(b"--jobserver-fds="));
@@ -68,7 +66,6 @@ pub(crate) fn auth_in(flags: &OsStr) -> Result<Auth, Unusable> {
     parse(&value).map_err(|broken| broken(OsString::from_vec(value)))
 }
 
-#[allow(dead_code, reason = "for `client`")]
 fn parse(value: &[u8]) -> Result<Auth, fn(OsString) -> Unusable> {
     if let Some(path) = value.strip_prefix(b"fifo:") {
         return match path {

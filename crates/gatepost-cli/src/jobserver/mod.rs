@@ -20,14 +20,13 @@
 //! | `pump`    | tokens into the pipe and back
 //! | `share`   | how many a build may hold
 //! | `gates`   | what else must hold
-//! | `client`  | one token from somebody else's jobserver
+//! | `client`  | one token from somebody else's jobserver, for `gatepost run --from-jobserver`
 //! | `build`   | one build, from its first permit to its end
 //! | `error`   | every reason why the bridge gives up
 
 pub(crate) mod args;
 mod build;
 pub(crate) mod channel;
-#[allow(dead_code, reason = "for `gatepost run --from-jobserver`")]
 pub(crate) mod client;
 pub(crate) mod error;
 pub(crate) mod flags;

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::Options;
 use super::report::Target;
 use crate::error::Error;
+use crate::jobserver::client::Client;
 use crate::machine::name::{self, Wanted};
 use crate::machine::open::{self, Making};
 use crate::values;
@@ -30,6 +31,13 @@ pub(crate) struct RunArgs {
     /// How the semaphores are opened.
     #[command(flatten)]
     making: Making,
+
+    /// Take a token of the jobserver around us, too: for work beside a recipe of make
+    ///
+    /// The token is taken before the permits, and returned after them, however the command ends. The recipe itself has a
+    /// token of its make already, and its line may need a `+` in front: see Jobserver below.
+    #[arg(long)]
+    from_jobserver: bool,
 
     /// Wait for permits at most DUR, such as 90, 1.5s, 2min; then exit with 124
     #[arg(short, long, value_name = "DUR", value_parser = values::duration)]
@@ -64,7 +72,7 @@ pub(crate) struct RunArgs {
     /// Replace this program by the command, which keeps the permits as long as it, or a process that it started, lives
     ///
     /// There is no wrapper left then, so nobody passes signals on or ends the command when the permit is revoked.
-    #[arg(long, conflicts_with_all = ["report", "hold", "die_with_parent", "kill_after"])]
+    #[arg(long, conflicts_with_all = ["report", "hold", "die_with_parent", "kill_after", "from_jobserver"])]
     exec: bool,
 
     /// What the permits are held for
@@ -104,6 +112,8 @@ pub(crate) enum Hold {
 impl RunArgs {
     /// Joins what was written into what is to be done.
     pub(crate) fn into_options(self) -> Result<Options, Error> {
+        // Ahead of all else, since it may be told to us by the numbers of descriptors.
+        let jobserver = self.from_jobserver.then(Client::from_environment).transpose()?;
         let wanted = open::in_order(self.sem, self.permits)?;
         self.making.check(wanted.iter().map(|(name, _)| name.as_str()))?;
         let gpu = match self.gpu {
@@ -124,6 +134,7 @@ impl RunArgs {
         Ok(Options {
             wanted,
             making: self.making,
+            jobserver,
             timeout: self.timeout,
             no_wait: self.no_wait,
             conflict_status: self.conflict_exit_code,

@@ -63,9 +63,8 @@ impl Line {
         (self.kind != Kind::Silent).then(|| self.next.saturating_sub(waited))
     }
 
-    /// Shows it: for the waiter with `ticket`, which asks for `permits`.
-    pub(crate) fn show(&mut self, status: &Status, ticket: Option<u64>, permits: u32) {
-        let text = text(status, ticket, permits, &Place::here());
+    /// Shows it.
+    pub(crate) fn show(&mut self, text: &str) {
         let mut stderr = io::stderr().lock();
         // A line that cannot be written is missed by nobody.
         let _ = match self.kind {
@@ -132,6 +131,14 @@ impl Place {
         }
     }
 }
+
+/// What the line says for the waiter with `ticket`, which asks for `permits`.
+pub(crate) fn of_permits(status: &Status, ticket: Option<u64>, permits: u32) -> String {
+    text(status, ticket, permits, &Place::here())
+}
+
+/// What it says for a waiter for a token.
+pub(crate) const OF_A_TOKEN: &str = "jobserver: waiting for a token, all are taken";
 
 /// The line's text.
 fn text(status: &Status, ticket: Option<u64>, permits: u32, place: &Place) -> String {

@@ -9,7 +9,7 @@
 //! | room          | subject
 //! |---------------|------------------------------------------------------------------
 //! | `args`        | what may be written
-//! | `take`        | permits of all semaphores, or none
+//! | `take`        | a token of the jobserver around us, permits of all semaphores, or none
 //! | `line`        | why it waits, in one line
 //! | `nested`      | a run inside of one that holds the same semaphore
 //! | `environment` | what the command finds in its environment
@@ -18,7 +18,8 @@
 //!
 //! R1. The command never runs without permits: the grant names its process before it starts (`child::gate`).
 //! R2. Permits outlive us while the command runs: to kill the wrapper frees nothing.
-//! R3. However a run ends, it holds nothing afterwards, and it is in no queue.
+//! R3. However a run ends, it holds nothing afterwards, no token either, and it is in no queue. Only a token is lost when we
+//!     are killed by SIGKILL: its pipe does not know who has it.
 
 pub(crate) mod args;
 pub(crate) mod environment;
@@ -44,6 +45,7 @@ use crate::child::signals::{self, Signals};
 use crate::each::spawn::{Kind, StartError};
 use crate::error::Error;
 use crate::exit;
+use crate::jobserver::client::{self, Client};
 use crate::machine::open::Making;
 use crate::machine::status;
 
@@ -54,7 +56,9 @@ pub(crate) struct Options {
     pub(crate) wanted: Vec<(String, u32)>,
     /// How they are opened.
     pub(crate) making: Making,
-    /// How long to wait for all of them together.
+    /// The jobserver that a token is taken from.
+    pub(crate) jobserver: Option<Client>,
+    /// How long to wait for all of them together, and for the token.
     pub(crate) timeout: Option<Duration>,
     /// Whether not to wait.
     pub(crate) no_wait: bool,
@@ -157,10 +161,16 @@ fn course(options: &Options, story: &mut Story) -> Result<Outcome, Error> {
         (false, Some(time)) => Patience::Until { begun, time },
     };
     let bell = take::bell()?;
-    let taken = take::all(wanted, &options.label, patience, options.quiet, &bell, &mut signals);
+    // The token is returned when this function does, after the permits.
+    let token = options.jobserver.as_ref();
+    let token = token.map(|client| take::token(client, patience, options.quiet, &bell, &mut signals)).transpose();
+    let taken = token.and_then(|token| {
+        let held = take::all(wanted, &options.label, patience, options.quiet, &bell, &mut signals)?;
+        Ok((token, held))
+    });
     story.waited = begun.elapsed();
-    let mut held = match taken {
-        Ok(held) => held,
+    let (_token, mut held) = match taken {
+        Ok(taken) => taken,
         Err(take::Failure::Signal(signal)) => return Ok(Outcome::Interrupted { signal }),
         Err(take::Failure::Lost { permit }) => {
             say(&format!("the permit {permit} was revoked while others were waited for; nothing was started"));
@@ -236,6 +246,8 @@ impl Outcome {
         match error {
             Error::Shared(gatepost_shared::Error::TimedOut { .. }) => Self::TimedOut,
             Error::Shared(gatepost_shared::Error::Busy { .. }) => Self::Busy,
+            Error::Token(client::Error::TimedOut { .. }) => Self::TimedOut,
+            Error::Token(client::Error::Busy) => Self::Busy,
             Error::NotStarted(start) => Self::NotStarted { kind: start.kind },
             Error::Shared(shared) if status::of(shared) == exit::LOST => Self::Lost { end: None },
             _ => Self::Failed { status: error.status(), why: error.to_string() },

@@ -1,26 +1,31 @@
-//! Permits of several semaphores, all or none.
+//! Permits of several semaphores, all or none; and before them, if that is wanted, a token of the jobserver around us.
 //!
 //! They are taken one after the other, in the order of the names, and each is held while the next is waited for: as
 //! everybody takes them in that order, nobody can wait for somebody who waits for them. Whatever goes wrong, all that was
 //! taken is dropped, and so is the future that waits: that gives back and leaves the queue at once.
 //!
-//! Everything that may happen meanwhile is in one `poll(2)`: the bell that the futures ring, signals, the next line, the
-//! deadline.
+//! The token comes first: who has it may wait for permits, but who has permits never waits for it here. So a run that waits
+//! for a token keeps nobody from their permits.
+//!
+//! Everything that may happen meanwhile is in one `poll(2)`: the bell that the futures ring, the jobserver's pipe, signals,
+//! the next line, the deadline.
 
 use std::future::Future;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use gatepost_shared::{Lost, Permit, Semaphore};
+use gatepost_shared::{Acquire, Lost, Permit, Semaphore};
 use rustix::event::{PollFd, PollFlags};
 use signal_hook::consts::{SIGTSTP, SIGWINCH};
 
-use super::line::Line;
+use super::line::{self, Line};
 use crate::child::signals::{ENDING, Signals};
 use crate::child::terminal::stop_ourselves;
 use crate::each::alarm;
 use crate::error::Error;
+use crate::jobserver::client::{self, Client, Token};
 use crate::machine::bell::Bell;
 use crate::machine::name::PermitName;
 
@@ -60,7 +65,7 @@ pub(crate) enum Patience {
     None,
     /// For ever.
     Endless,
-    /// So long, all semaphores together.
+    /// So long, the token and all semaphores together.
     Until {
         /// From then on.
         begun: Instant,
@@ -83,7 +88,7 @@ impl Patience {
 /// Why nothing was taken.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The semaphore says no.
+    /// The semaphore, or the jobserver, says no.
     Error(Error),
     /// A signal came that ends us.
     Signal(i32),
@@ -106,9 +111,29 @@ impl From<gatepost_shared::Error> for Failure {
     }
 }
 
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
+
 /// What the futures ring.
 pub(crate) fn bell() -> Result<Bell, Error> {
     Bell::new().map_err(|source| Error::SetUp { source })
+}
+
+/// Takes a token of a jobserver.
+pub(crate) fn token<'a>(
+    client: &'a Client,
+    patience: Patience,
+    quiet: bool,
+    bell: &Bell,
+    signals: &mut Signals,
+) -> Result<Token<'a>, Failure> {
+    match patience {
+        Patience::None => Ok(client.try_take()?.ok_or(client::Error::Busy)?),
+        _ => wait_for(OfAToken { client, since: Instant::now() }, patience, quiet, &mut [], bell, signals),
+    }
 }
 
 /// Takes so many permits of each, or none.
@@ -125,7 +150,11 @@ pub(crate) fn all(
         let permit = match patience {
             // There is no way to be refused for the sake of others in a queue that one does not enter.
             Patience::None => one_now(&semaphore, permits, label)?,
-            _ => one(&semaphore, permits, label, patience, quiet, &mut held, bell, signals)?,
+            _ => {
+                let future = semaphore.acquire_many(permits).label(label);
+                let wait = OfPermits { semaphore: &semaphore, permits, future };
+                wait_for(wait, patience, quiet, &mut held, bell, signals)?
+            }
         };
         held.push(Held::new(name, semaphore, permit));
     }
@@ -146,24 +175,98 @@ fn one_now(semaphore: &Semaphore, permits: u32, label: &str) -> Result<Permit, F
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one wait, and all that may end it")]
-fn one(
-    semaphore: &Semaphore,
+/// Something that is waited for.
+trait Awaited {
+    /// What comes of it.
+    type Taken;
+
+    /// Takes it, if it is there. If not, the bell rings, or [`Self::descriptor`] is readable, when it may be.
+    fn look(&mut self, bell: &Bell) -> Result<Option<Self::Taken>, Failure>;
+
+    /// What `poll` is to wait for besides the bell.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Why it is not there, for the line; `None` if that cannot be seen now.
+    fn why(&self) -> Option<String>;
+
+    /// The last look, when time ran out.
+    fn give_up(self) -> Result<Self::Taken, Failure>;
+}
+
+/// Permits of one semaphore.
+struct OfPermits<'a> {
+    semaphore: &'a Semaphore,
     permits: u32,
-    label: &str,
+    future: Acquire,
+}
+
+impl Awaited for OfPermits<'_> {
+    type Taken = Permit;
+
+    fn look(&mut self, bell: &Bell) -> Result<Option<Permit>, Failure> {
+        match Pin::new(&mut self.future).poll(&mut Context::from_waker(bell.waker())) {
+            Poll::Ready(taken) => Ok(Some(taken?)),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn why(&self) -> Option<String> {
+        // What cannot be seen now is seen later, or is the acquisition's to tell.
+        let status = self.semaphore.status().ok()?;
+        Some(line::of_permits(&status, self.future.ticket(), self.permits))
+    }
+
+    fn give_up(self) -> Result<Permit, Failure> {
+        // The last look of a thread: it says, and counts, that time ran out, or finds what came in this instant.
+        Ok(self.future.wait_timeout(Duration::ZERO)?)
+    }
+}
+
+/// A token of a jobserver.
+struct OfAToken<'a> {
+    client: &'a Client,
+    since: Instant,
+}
+
+impl<'a> Awaited for OfAToken<'a> {
+    type Taken = Token<'a>;
+
+    fn look(&mut self, _: &Bell) -> Result<Option<Token<'a>>, Failure> {
+        Ok(self.client.try_take()?)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.client.as_fd())
+    }
+
+    fn why(&self) -> Option<String> {
+        Some(line::OF_A_TOKEN.to_owned())
+    }
+
+    fn give_up(self) -> Result<Token<'a>, Failure> {
+        Ok(self.client.try_take()?.ok_or_else(|| client::Error::TimedOut { waited: self.since.elapsed() })?)
+    }
+}
+
+/// Waits for it while `held` is held.
+fn wait_for<A: Awaited>(
+    mut awaited: A,
     patience: Patience,
     quiet: bool,
     held: &mut [Held],
     bell: &Bell,
     signals: &mut Signals,
-) -> Result<Permit, Failure> {
+) -> Result<A::Taken, Failure> {
     let since = Instant::now();
     let mut line = Line::new(quiet);
-    let mut future = semaphore.acquire_many(permits).label(label);
     loop {
         bell.hush();
-        if let Poll::Ready(taken) = Pin::new(&mut future).poll(&mut Context::from_waker(bell.waker())) {
-            return Ok(taken?);
+        if let Some(taken) = awaited.look(bell)? {
+            return Ok(taken);
         }
         if let Some(lost) = held.iter_mut().find_map(|held| held.is_lost(bell).then(|| held.permit_name())) {
             return Err(Failure::Lost { permit: lost.to_string() });
@@ -181,17 +284,16 @@ fn one(
         }
         let left = patience.left();
         if left == Some(Duration::ZERO) {
-            // The last look of a thread: it says, and counts, that time ran out, or finds what came in this instant.
-            return Ok(future.wait_timeout(Duration::ZERO)?);
+            return awaited.give_up();
         }
-        if line.is_due(since.elapsed()) {
-            // What cannot be seen now is seen later, or is the acquisition's to tell.
-            if let Ok(status) = semaphore.status() {
-                line.show(&status, future.ticket(), permits);
-            }
+        if line.is_due(since.elapsed())
+            && let Some(why) = awaited.why()
+        {
+            line.show(&why);
         }
         let next = [left, line.pause(since.elapsed())].into_iter().flatten().min();
-        let mut set = [PollFd::new(bell, PollFlags::IN), PollFd::new(&*signals, PollFlags::IN)];
+        let mut set = vec![PollFd::new(bell, PollFlags::IN), PollFd::new(&*signals, PollFlags::IN)];
+        set.extend(awaited.descriptor().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         alarm::wait(&mut set, next).map_err(|source| Error::SetUp { source })?;
     }
 }

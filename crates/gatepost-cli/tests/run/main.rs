@@ -9,6 +9,7 @@ mod acts;
 mod command;
 mod doctor;
 mod each;
+mod jobserver;
 mod killed;
 mod lease;
 mod program;

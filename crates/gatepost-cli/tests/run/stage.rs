@@ -79,7 +79,11 @@ impl Stage {
             }
         }
         command
+            .env_remove("CARGO_MAKEFLAGS")
             .env_remove("MAKEFLAGS")
+            .env_remove("MFLAGS")
+            .env_remove("GNUMAKEFLAGS")
+            .env_remove("MAKELEVEL")
             .env_remove("CUDA_VISIBLE_DEVICES")
             .env("GATEPOST_DIR", self.dir.path())
             .env("GATEPOST", env!("CARGO_BIN_EXE_gatepost"))
