@@ -135,15 +135,30 @@ Waiting:
   Ctrl-C leaves the queue at once. Ctrl-Z stops the wait, and it keeps its
   place, so those behind it wait too.
 
+Jobserver:
+  With --from-jobserver, inside of a make with -j, this run takes a token
+  of that make before it takes permits, and returns it when CMD has ended,
+  whatever ended it. --timeout is for both together, and --no-wait waits
+  for neither. CMD finds the same jobserver and may take more of it.
+  A recipe has a token from its make already. So this is for what a recipe
+  starts beside its own work (with &); what it waits for needs none. If as
+  many recipes as there are jobs all wait for one more, none comes:
+  give --timeout where that may be.
+  Make before 4.4, and later with --jobserver-style=pipe, passes its pipe
+  only to recipe lines with + in front or $(MAKE) in them. If this program
+  is killed by SIGKILL, that make has one token less.
+
 Exit status:
   The command's own; 128 + n if signal n ended it; and
   64        usage: an option that cannot be, another limit than there is,
-            no such semaphore, a run inside a run of the same one
-  69        the semaphore cannot be used: damaged, full, another version
-  75        the permits are not free, and --no-wait was given
+            no such semaphore, a run inside a run of the same one, no
+            jobserver for --from-jobserver
+  69        the semaphore cannot be used: damaged, full, another version;
+            the jobserver is gone
+  75        the permits (or token) are not free, and --no-wait was given
   77        no permission to use the semaphore
   120       a permit was lost or revoked, and CMD was ended for it
-  124       the permits were not free within --timeout
+  124       the permits (or token) were not free within --timeout
   125       Gatepost itself failed
   126       CMD was found but cannot be run
   127       CMD was not found
