@@ -88,6 +88,20 @@ pub(crate) fn with_blocked<T>(signal: Signal, action: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Lets `signals` reach this thread, and those that it starts from now on.
+pub(crate) fn unblock(signals: impl IntoIterator<Item = i32>) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is ours, and `sigemptyset` makes it whole before it is used; a number that is no signal is refused by
+    // `sigaddset`. The mask of before is not asked for.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut());
+    }
+}
+
 /// Takes a lock of an open file description on the first byte of `file`, as the machine's semaphores do.
 pub(crate) fn lock_description(file: &File) -> io::Result<()> {
     // SAFETY: all zeroes is a valid value of this structure of numbers.

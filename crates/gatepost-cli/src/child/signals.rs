@@ -12,6 +12,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::each::alarm;
 use crate::each::signals::ignored;
+use crate::system::unblock;
 
 /// Those that end a program that does not heed them.
 pub(crate) const ENDING: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
@@ -24,11 +25,15 @@ pub(crate) struct Signals(SignalDelivery<UnixStream, SignalOnly>);
 
 impl Signals {
     /// Takes the signals over from their default. Those that were ignored stay ignored, as `nohup` wants it.
+    ///
+    /// A mask is inherited, too; under one that blocks them, the end of the command would never be heard of.
     pub(crate) fn new() -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
         let of_ours = ignored();
         let heeded = ENDING.into_iter().chain(OTHERS).filter(|signal| *signal == SIGCHLD || !of_ours.contains(signal));
-        SignalDelivery::with_pipe(read, write, SignalOnly, heeded).map(Self)
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, heeded.clone())?;
+        unblock(heeded);
+        Ok(Self(delivery))
     }
 
     /// Those that have come since the last time, each kind once.

@@ -46,6 +46,17 @@ fn a_signal_that_was_ignored_stays_ignored() {
 }
 
 #[test]
+fn a_mask_that_was_inherited_keeps_nothing_from_being_heard() {
+    let mut stage = Stage::new();
+    let script = "exec env --block-signal=CHLD,TERM $GATEPOST run --sem s --limit 1 -- \
+                  sh -c 'trap \"exit 7\" TERM; echo ready > said; while :; do sleep 0.05; done'";
+    let child = start(&mut stage.shell(script));
+    assert_eq!(stage.hear(), "ready");
+    send(&child, Signal::TERM);
+    assert_eq!(finish(child).status, 7, "SIGTERM is passed on, and the end of the command is seen");
+}
+
+#[test]
 fn a_command_that_is_told_to_end_may_do_so_in_its_own_way() {
     let mut stage = Stage::new();
     stage.make("s", 1);
