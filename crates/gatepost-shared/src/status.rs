@@ -1,11 +1,11 @@
 //! What can be seen of a semaphore: typed, and as JSON with a stated schema.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The name of the form of every JSON object that comes from here.
 pub const SCHEMA: &str = "gatepost/1";
@@ -98,7 +98,8 @@ pub struct Status {
     pub schema: String,
     /// The name.
     pub name: String,
-    /// The file.
+    /// The file. In JSON, what is no Unicode is U+FFFD.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// When this was seen.
     pub now: Moment,
@@ -365,6 +366,11 @@ impl Histogram {
             (count > 0 && seen >= rank).then(|| Duration::from_nanos(Self::bound_ns(k)))
         })
     }
+}
+
+/// Any path can be told: one that is no Unicode is no reason to tell nothing.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 mod nanoseconds {

@@ -106,7 +106,8 @@ impl Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Permit {
     semaphore: String,
-    path: PathBuf,
+    /// As text: JSON has no other.
+    path: String,
     id: u64,
     permits: u32,
     slots: Vec<u32>,
@@ -118,7 +119,7 @@ impl Permit {
     pub(crate) fn of(held: &Held) -> Self {
         Self {
             semaphore: held.name.clone(),
-            path: held.semaphore.path().to_owned(),
+            path: held.semaphore.path().display().to_string(),
             id: held.permit.id().get(),
             permits: held.permit.permits(),
             slots: held.permit.slots(),

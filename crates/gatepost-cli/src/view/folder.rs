@@ -1,6 +1,7 @@
 //! The semaphores of a folder, each seen or with the reason why it cannot be. One that cannot is one line among the
 //! others, never the end of them.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,7 +29,7 @@ pub(crate) struct Sight {
 struct Unseen<'a> {
     schema: &'static str,
     name: &'a str,
-    path: &'a Path,
+    path: Cow<'a, str>,
     error: &'a str,
 }
 
@@ -37,7 +38,7 @@ impl Sight {
     pub(crate) fn json(&self) -> String {
         match &self.seen {
             Ok(status) => line(status),
-            Err(error) => line(&Unseen { schema: SCHEMA, name: &self.name, path: &self.path, error }),
+            Err(error) => line(&Unseen { schema: SCHEMA, name: &self.name, path: self.path.to_string_lossy(), error }),
         }
     }
 }

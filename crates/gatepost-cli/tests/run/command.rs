@@ -145,6 +145,17 @@ fn the_report_tells_what_the_status_cannot() {
 }
 
 #[test]
+fn a_path_that_is_no_unicode_is_told_as_well_as_it_can_be() {
+    use std::os::unix::ffi::OsStrExt;
+    let stage = Stage::new();
+    let odd = stage.path("").join(std::ffi::OsStr::from_bytes(b"x\xFFy"));
+    let ran = run(stage.gatepost("run --sem s --limit 1 --report report -- true").env("GATEPOST_DIR", odd));
+    ran.says(0, &[]);
+    let told = report(&stage.path("report"));
+    assert!(told["permits"][0]["path"].as_str().is_some_and(|path| path.contains("x\u{FFFD}y/s.gate")), "{told}");
+}
+
+#[test]
 fn the_report_may_go_to_a_descriptor() {
     let stage = Stage::new();
     let script = "$GATEPOST run --sem s --limit 1 --report 5 -- echo from the command 5>&1 | cat; echo >&2";

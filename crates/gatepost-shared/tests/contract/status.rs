@@ -101,3 +101,16 @@ fn the_dead_are_shown_until_somebody_needs_what_they_hold() {
     assert_eq!(s.reclaim().expect("sound"), 0);
     assert_eq!(s.status().expect("a look").used, 0);
 }
+
+#[test]
+fn a_path_that_is_no_unicode_can_be_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"x\xFFy"));
+    std::fs::create_dir(&odd).expect("a folder in it");
+    let s = gatepost_shared::Semaphore::open("s", &gatepost_shared::Options::new().directory(&odd).limit(1));
+    let status = s.expect("it opens").status().expect("a status");
+    assert_eq!(status.path, odd.join("s.gate"));
+    let json = serde_json::to_value(status).expect("JSON");
+    assert!(json["path"].as_str().is_some_and(|path| path.ends_with("/x\u{FFFD}y/s.gate")), "{json}");
+}
