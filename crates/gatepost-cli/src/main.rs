@@ -49,6 +49,7 @@ mod values;
 mod view;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -86,7 +87,8 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
         cli::Subcommand::Man { command } => generate::man(command.as_deref()),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("gatepost: {error}");
+        // Standard error may be full or closed, and the status is for exactly those who read nothing.
+        let _ = writeln!(io::stderr(), "gatepost: {error}");
         error.status()
     })
 }

@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::machine::bell::Bell;
 use crate::run::environment::{self, Variables};
+use crate::run::line::say;
 use crate::run::nested;
 use crate::run::take::{self, Failure, Held, Patience};
 
@@ -133,7 +134,7 @@ fn watch(
         let next = match pump.as_mut().map(|pump| pump.step(Instant::now())) {
             Some(Ok(next)) => next,
             Some(Err(source)) => {
-                eprintln!("gatepost: {}", Own::Pump { source });
+                say(&Own::Pump { source }.to_string());
                 // Not dropped: its permits are those of tokens that are out.
                 pump.take().into_iter().for_each(std::mem::forget);
                 Next::NOTHING
@@ -141,12 +142,12 @@ fn watch(
             None => Next::NOTHING,
         };
         if !lost && let Some(permit) = held.iter_mut().find_map(|held| held.is_lost(bell).then(|| held.permit_name())) {
-            eprintln!("gatepost: the permit {permit} of the build was revoked; ending the build");
+            say(&format!("the permit {permit} of the build was revoked; ending the build"));
             lost = true;
             child.end();
         }
         if let Some(news) = pump.as_mut().and_then(Pump::news) {
-            eprintln!("gatepost: {news}");
+            say(&news);
         }
         let turn = child.turn(signals).and_then(|end| match end {
             Some(end) => Ok(Some(end)),
@@ -163,10 +164,8 @@ fn watch(
     };
     if let Some(pump) = pump {
         if pump.absorbed() > 0 {
-            eprintln!(
-                "gatepost: {} tokens were returned that nobody had taken; some tool of the build miscounts",
-                pump.absorbed()
-            );
+            let absorbed = pump.absorbed();
+            say(&format!("{absorbed} tokens were returned that nobody had taken; some tool of the build miscounts"));
         }
         pump.finish();
     }

@@ -33,6 +33,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::error::Error;
 use crate::exit;
 use crate::machine::open::Place;
+use crate::run::line::say;
 use folder::Folder;
 
 /// The commands that look.
@@ -140,7 +141,7 @@ pub(crate) fn run(command: &Command) -> Result<u8, Error> {
             let (text, aside) = list::show(&Folder::of(&arguments.place), arguments.json)?;
             print(text.as_bytes())?;
             if let Some(aside) = aside {
-                eprintln!("gatepost: {aside}");
+                say(&aside);
             }
             Ok(exit::SUCCESS)
         }

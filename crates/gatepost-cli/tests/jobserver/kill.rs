@@ -133,3 +133,16 @@ fn a_build_whose_own_permit_is_revoked_is_ended() {
     assert!(ran.err.contains("was revoked"), "{}", ran.err);
     assert_eq!(stage.status().used, 0);
 }
+
+#[test]
+fn a_build_goes_its_way_where_nobody_can_be_told_anything() {
+    let mut stage = Stage::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let build = stage.bridge("--limit 2", stage.makefile(4)).stderr(full).spawn().expect("it starts");
+    stage.hear();
+    let semaphore = stage.semaphore(2);
+    let implicit = semaphore.status().expect("it can be seen").holders[0].id;
+    semaphore.revoke(implicit, "a test").expect("it works");
+    assert_eq!(finish(build).status, 120);
+    assert_eq!(stage.status().used, 0);
+}

@@ -1,6 +1,6 @@
 //! Help and manual pages of these commands.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, run};
 
 #[test]
 fn the_help_of_run_says_everything_that_is_defined() {
@@ -78,4 +78,14 @@ fn each_command_has_an_example_and_a_manual_page() {
     for word in ["EXIT STATUS", "ENVIRONMENT", "SIGNALS", "EXAMPLES"] {
         assert!(page.contains(word), "{word}");
     }
+}
+
+#[test]
+fn a_status_does_not_depend_on_whether_anybody_can_read_why() {
+    let mut stage = Stage::new();
+    stage.make("s", 1);
+    let holder = stage.hold("s", 1);
+    assert_eq!(run(&mut stage.shell("$GATEPOST wait s --idle --timeout 10ms 2> /dev/full")).status, 124);
+    assert_eq!(run(&mut stage.shell("$GATEPOST status nothing 2> /dev/full")).status, 64);
+    assert_eq!(stage.let_finish(holder).status, 0);
 }

@@ -29,6 +29,7 @@ use self::stream::Encoded;
 use super::folder::Folder;
 use super::watch::Watch;
 use crate::error::Error;
+use crate::run::line::say;
 
 /// The most connections at one time.
 const CONNECTIONS: usize = 64;
@@ -88,11 +89,9 @@ pub(crate) fn run(folder: &Folder, address: SocketAddr, names: &[String]) -> Res
         encoded: Encoded::default(),
         streams: Arc::new(Semaphore::new(STREAMS)),
     });
-    eprintln!("gatepost: the page is at http://{bound}/ and the metrics at http://{bound}/metrics; Ctrl-C ends it");
+    say(&format!("the page is at http://{bound}/ and the metrics at http://{bound}/metrics; Ctrl-C ends it"));
     if !bound.ip().is_loopback() {
-        eprintln!(
-            "gatepost: there is no authentication: whoever reaches {bound} reads names, commands and process numbers"
-        );
+        say(&format!("there is no authentication: whoever reaches {bound} reads names, commands and process numbers"));
     }
     let (connections, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     loop {
