@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use gatepost_shared::{Options, Policy, Semaphore};
+use rustix::fs::fstat;
 
 use super::limit::Limit;
 use super::name::Wanted;
@@ -143,8 +144,6 @@ impl Making {
 }
 
 /// Joins `--sem NAME[=N]…` and `--permits N`: every semaphore with its number of permits, in the order of the names.
-///
-/// Everybody takes them in that order, so no two can wait for each other.
 pub(crate) fn in_order(mut wanted: Vec<Wanted>, permits: Option<u32>) -> Result<Vec<(String, u32)>, Error> {
     if let Some(permits) = permits {
         match wanted.as_mut_slice() {
@@ -156,6 +155,26 @@ pub(crate) fn in_order(mut wanted: Vec<Wanted>, permits: Option<u32>) -> Result<
     match wanted.windows(2).find(|pair| pair[0].name == pair[1].name) {
         Some(pair) => Err(Error::SemaphoreTwice { name: pair[0].name.clone() }),
         None => Ok(wanted.into_iter().map(|wanted| (wanted.name, wanted.permits.unwrap_or(1))).collect()),
+    }
+}
+
+/// Puts semaphores into the order in which everybody takes them, so that no two can wait for each other.
+///
+/// That is the order of their own names: one may be called `build` here and `../run/build.gate` there. Those of one name in
+/// several folders are told apart by their files, which are the same for all, whatever the path to them.
+pub(crate) fn in_common_order(opened: Vec<(&str, Semaphore, u32)>) -> Result<Vec<(&str, Semaphore, u32)>, Error> {
+    let file_of = |semaphore: &Semaphore| {
+        let stat = fstat(semaphore.session_fd()).map_err(|errno| Error::SetUp { source: errno.into() })?;
+        Ok::<_, Error>((stat.st_dev, stat.st_ino))
+    };
+    let mut ordered = opened
+        .into_iter()
+        .map(|one| Ok(((one.1.name().to_owned(), file_of(&one.1)?), one)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+    match ordered.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(Error::SemaphoreTwice { name: pair[1].1.0.to_owned() }),
+        None => Ok(ordered.into_iter().map(|(_, one)| one).collect()),
     }
 }
 

@@ -19,8 +19,8 @@ use crate::values;
 pub(crate) struct RunArgs {
     /// The semaphore, and how many of its permits to take; may be given several times, for all or none
     ///
-    /// NAME is a name, or the path of a file, with a slash in it. Several are taken in the order of their names, so that
-    /// no two runs can wait for each other; the command starts when it has all of them.
+    /// NAME is a name, or the path of a file, with a slash in it. Several are taken in the order of their names (of a path,
+    /// what stands before .gate), so that no two runs can wait for each other; the command starts when it has all of them.
     #[arg(short, long = "sem", value_name = "NAME[=N]", required = true)]
     sem: Vec<Wanted>,
 

@@ -46,7 +46,7 @@ use crate::each::spawn::{Kind, StartError};
 use crate::error::Error;
 use crate::exit;
 use crate::jobserver::client::{self, Client};
-use crate::machine::open::Making;
+use crate::machine::open::{self, Making};
 use crate::machine::status;
 
 /// What is to be done, checked.
@@ -141,6 +141,7 @@ fn course(options: &Options, story: &mut Story) -> Result<Outcome, Error> {
         let with = options.making.options(name).session_name(session_name);
         semaphores.push((name.as_str(), gatepost_shared::Semaphore::open(name, &with)?, *permits));
     }
+    let semaphores = open::in_common_order(semaphores)?;
     let around = nested::ancestors();
     let mut wanted = Vec::with_capacity(semaphores.len());
     for (name, semaphore, permits) in semaphores {

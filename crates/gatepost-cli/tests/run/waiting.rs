@@ -94,6 +94,25 @@ fn several_are_taken_all_or_none() {
 }
 
 #[test]
+fn whatever_they_are_called_all_take_them_in_the_same_order() {
+    let mut stage = Stage::new();
+    let path = |name: &str| stage.status(name).path.to_str().expect("text").to_owned();
+    stage.make("a", 1);
+    stage.make("b", 1);
+    let (a, b) = (path("a"), path("b"));
+    // By the order of what is written, the path would come first.
+    let holder = stage.hold("a", 1);
+    let waiter = start(&mut stage.run_sh(&format!("--sem a --sem {b}"), "echo $GATEPOST_SEM > said"));
+    stage.until_waiting("a", 1);
+    assert_eq!(stage.status("b").used, 0, "a comes before b");
+    assert_eq!(stage.let_finish(holder).status, 0);
+    assert_eq!(stage.hear(), format!("a {b}"));
+    assert_eq!(finish(waiter).status, 0);
+    stage.complete(&format!("run --sem a --sem {a} --timeout 60 -- true")).says(64, &["\"a\" is named twice"]);
+    stage.is_untouched("a");
+}
+
+#[test]
 fn the_loss_of_one_while_another_is_waited_for_ends_the_wait() {
     let mut stage = Stage::new();
     stage.make("a", 1);
