@@ -281,6 +281,16 @@ pub(crate) enum Error {
         /// How many wait.
         waiting: usize,
     },
+    /// The process that was to keep a permit is not there.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the permit was given back, since process {pid} has ended, or never was, and cannot keep it; give --keep the \
+             number of a process that runs"
+    )]
+    NoKeeper {
+        /// Its number.
+        pid: u32,
+    },
     /// A process that cannot be killed from here.
     #[cfg(target_os = "linux")]
     #[error(
@@ -375,6 +385,7 @@ impl Error {
             | Self::GpuReentered { .. }
             | Self::NoSlots { .. }
             | Self::Nested { .. }
+            | Self::NoKeeper { .. }
             | Self::ReenterMore { .. } => crate::exit::USAGE,
             #[cfg(target_os = "linux")]
             Self::NotIdle { .. } => crate::exit::TIMED_OUT,

@@ -110,6 +110,10 @@ pub(crate) fn acquire(args: &AcquireArgs) -> Result<u8, Error> {
     for held in held {
         held.permit.lease(args.ttl)?;
         held.permit.keep(keeper)?;
+        // Looked at last: if it ended before it was named, the name is nobody's, and the permit would be free by now.
+        if !process::is_there(keeper) {
+            return Err(Error::NoKeeper { pid: keeper });
+        }
         let name = held.permit_name();
         // If nobody can be told its name, it is given back: a reader that went away is a failure here.
         let mut stdout = io::stdout().lock();

@@ -8,7 +8,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use gatepost_shared::Process;
-use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open, pidfd_send_signal, test_kill_process,
+};
 
 /// What became of an attempt to kill a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub(crate) fn kill(process: &Process) -> Killed {
     }
     match killed {
         Ok(()) => Killed::Yes,
-        Err(rustix::io::Errno::SRCH) => Killed::WasGone,
+        Err(Errno::SRCH) => Killed::WasGone,
         Err(_) => Killed::OutOfReach,
     }
 }
@@ -45,7 +48,8 @@ pub(crate) fn kill(process: &Process) -> Killed {
 /// A descriptor of `pid`, if that is still `process`.
 fn open(pid: Pid, process: &Process) -> Option<OwnedFd> {
     let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    (process.start == 0 || start_of(pid) == Some(process.start)).then_some(handle)
+    // 0 is said of a process whose start could not be read; if it can be read now, that is another one.
+    (start_of(pid).unwrap_or(0) == process.start).then_some(handle)
 }
 
 /// Whether the number of `process` counts here.
@@ -60,6 +64,16 @@ fn stat_of(pid: Pid) -> Option<Vec<String>> {
     // The name may hold anything, and ends at the last parenthesis.
     let (_, rest) = stat.rsplit_once(')')?;
     Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether there is a process with this number, which has not ended.
+pub(crate) fn is_there(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    match stat_of(pid).as_deref() {
+        Some([state, ..]) => !matches!(state.as_str(), "Z" | "X" | "x"),
+        // There is none, or it is hidden from us.
+        _ => test_kill_process(pid) != Err(Errno::SRCH),
+    }
 }
 
 /// The parent of `pid`.
@@ -109,6 +123,7 @@ mod tests {
         let start = start_of(pid).expect("it runs");
         let named = |start| Process { pid: child.id(), start, namespace: 0 };
         assert_eq!(kill(&named(start + 1)), Killed::WasGone, "another one with its number");
+        assert_eq!(kill(&named(0)), Killed::WasGone, "one that had ended before it was named");
         assert_eq!(kill(&Process { namespace: 1, ..named(start) }), Killed::OutOfReach);
         let it = named(start);
         assert_eq!(kill(&it), Killed::Yes);

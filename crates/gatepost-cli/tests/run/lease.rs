@@ -61,6 +61,22 @@ fn another_process_may_keep_it() {
 }
 
 #[test]
+fn a_process_that_is_not_there_keeps_nothing() {
+    let stage = Stage::new();
+    stage.make("s", 1);
+    let mut ended = start(&mut stage.shell("exit"));
+    // Not waited for, it still has its number, and has ended.
+    stage.until_ended(&ended);
+    for pid in [ended.id(), 0, u32::MAX] {
+        let acquired = stage.complete(&format!("acquire s --ttl 1h --keep {pid}"));
+        acquired.says(64, &[&format!("process {pid} "), "--keep"]);
+        assert_eq!(acquired.out, "", "it is not told a name of what is not held");
+        assert_eq!(stage.status("s").used, 0);
+    }
+    ended.wait().expect("it is ours");
+}
+
+#[test]
 fn the_statuses_are_those_of_run() {
     let mut stage = Stage::new();
     stage.make("s", 1);

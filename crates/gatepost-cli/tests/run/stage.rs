@@ -184,6 +184,12 @@ impl Stage {
         self.until(name, "in the queue", |status| status.waiters.len() == waiting);
     }
 
+    /// Waits until `child` has ended, and leaves it as it is.
+    pub(crate) fn until_ended(&self, child: &Child) {
+        let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("it is our child");
+        assert!(is_ready(end, PATIENCE), "it goes on");
+    }
+
     /// Asserts that `name` is as if nobody had ever used it: nothing that somebody has, and nobody in the queue.
     #[track_caller]
     pub(crate) fn is_untouched(&self, name: &str) {
