@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gatepost_shared::{Holder, Process, Status};
 use rustix::termios::tcgetwinsize;
+use unicode_width::UnicodeWidthChar;
 
 /// How often the line on a terminal is drawn.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -75,7 +76,7 @@ impl Line {
                 let width = tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
                 let width = if width == 0 { 80 } else { width };
                 // A line that is as wide as the terminal would wrap, and not be erased whole.
-                let shown: String = text.chars().take(width - 1).collect();
+                let shown = fitting(&text, width - 1);
                 write!(stderr, "\r\x1b[K{shown}")
             }
         };
@@ -175,9 +176,20 @@ fn holder(holder: &Holder, place: &Place) -> String {
     text
 }
 
-/// `text` without what could move a terminal's cursor.
+/// `text` without what could move a terminal's cursor, or turn the direction of what follows.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// As much of `text` as fits into so many columns.
+fn fitting(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    let too_far = text.char_indices().find(|(_, c)| {
+        used += c.width().unwrap_or(0);
+        used > columns
+    });
+    too_far.map_or(text, |(at, _)| &text[..at])
 }
 
 /// Says `text` on standard error. A reader that went away is no reason to end, let alone in a panic.
@@ -256,6 +268,13 @@ mod tests {
             text(&status, None, 3, &place),
             "build: waiting for 3 permits, 8/8 used, paused (`gatepost resume build`)"
         );
+    }
+
+    #[test]
+    fn no_label_turns_the_line_around_or_makes_it_wider_than_the_terminal() {
+        assert_eq!(plain("a\u{202e}b\u{2066}c\nd"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+        // Each takes two columns.
+        assert_eq!((fitting("漢字漢字", 5), fitting("漢字", 4), fitting("ab", 1)), ("漢字", "漢字", "a"));
     }
 
     #[test]
