@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
@@ -100,6 +100,21 @@ pub(crate) fn unblock(signals: impl IntoIterator<Item = i32>) {
         }
         libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut());
     }
+}
+
+/// A descriptor for the same as `number`, one that we were given, and that can be written to.
+pub(crate) fn given_to_write(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: to ask about a number, and to copy what it stands for, changes nothing of what it stands for.
+    let (mode, copy) = unsafe { (libc::fcntl(number, libc::F_GETFL), libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3)) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just made it for us.
+    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+    if mode & libc::O_ACCMODE == libc::O_RDONLY {
+        return Err(io::Error::other("it is open for reading only"));
+    }
+    Ok(copy)
 }
 
 /// Takes a lock of an open file description on the first byte of `file`, as the machine's semaphores do.

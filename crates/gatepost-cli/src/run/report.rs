@@ -13,6 +13,7 @@ use crate::child::End;
 use crate::each::spawn::Kind;
 use crate::error::Error;
 use crate::exit;
+use crate::system::given_to_write;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,9 +156,10 @@ pub(crate) struct Target {
 impl Target {
     /// Opens `path`, or the descriptor that it is the number of. Done first: that number must be one that we were given.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let number = path.to_str().and_then(|text| text.parse::<u32>().ok());
-        let opened = match number {
-            Some(number) => File::options().append(true).open(format!("/proc/self/fd/{number}")),
+        let number = path.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let opened = match number.and_then(|text| text.parse().ok()) {
+            // Not opened anew by its path in /proc: a socket has none, and a file may be another user's.
+            Some(number) => given_to_write(number).map(File::from),
             None => File::create(path),
         };
         match opened {

@@ -167,6 +167,25 @@ fn the_report_may_go_to_a_descriptor() {
 }
 
 #[test]
+fn the_report_may_go_to_a_socket_and_not_where_nothing_can_be_written() {
+    use std::io::Read;
+    let stage = Stage::new();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let mut command = stage.shell("$GATEPOST run --sem s --limit 1 --report 0 -- true");
+    let ran = run(command.stdin(std::os::fd::OwnedFd::from(theirs)));
+    ran.says(0, &[]);
+    drop(command);
+    let mut text = String::new();
+    ours.read_to_string(&mut text).expect("text");
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["outcome"], "exit");
+    for (number, why) in [("0", "reading only"), ("999", "Bad file descriptor")] {
+        stage.complete(&format!("run --sem s --report {number} -- touch ran")).says(125, &["report", why]);
+        assert!(!stage.path("ran").exists(), "it is known before anything runs");
+    }
+}
+
+#[test]
 fn the_label_is_the_command_or_what_it_is_called() {
     let mut stage = Stage::new();
     stage.make("s", 2);
