@@ -93,6 +93,13 @@ impl Place {
         let Ok(folder) = fs::metadata(path) else { return Ok(()) };
         let own = rustix::process::geteuid().as_raw();
         let refuse = |what: String, remedy| Err(Error::Refused { path: path.to_owned(), what, remedy });
+        let is_theirs = |link: &fs::Metadata| link.is_symlink() && link.uid() != own && link.uid() != 0;
+        if let Some(link) = fs::symlink_metadata(path).ok().filter(|link| self.is_named && is_theirs(link)) {
+            return refuse(
+                format!("it is a symbolic link of user {}, who can point it elsewhere at any time", link.uid()),
+                "use a folder of your own (GATEPOST_DIR)",
+            );
+        }
         if self.is_named && folder.uid() != own && folder.uid() != 0 {
             return refuse(
                 format!("the folder belongs to user {}, who could put any file there", folder.uid()),

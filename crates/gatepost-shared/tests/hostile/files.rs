@@ -255,3 +255,22 @@ fn a_name_that_is_none_says_why() {
     }
     assert_eq!(fs::read_dir(folder.join("")).expect("the folder").count(), 0, "nothing was made");
 }
+
+#[test]
+fn a_folder_by_another_users_link_is_refused_and_by_our_own_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+    fs::create_dir(&real).expect("a folder in it");
+    symlink(&real, &link).expect("a link to it");
+    let options = Options::new().directory(&link).limit(1);
+    drop(Semaphore::open("s", &options).expect("the link is our own"));
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root can give links away.
+    }
+    std::os::unix::fs::lchown(&link, Some(12_345), None).expect("root may");
+    let refused = Semaphore::open("s", &options);
+    assert!(
+        matches!(&refused, Err(Error::Refused { path, what, .. }) if *path == link && what.contains("12345")),
+        "{refused:?}"
+    );
+}
