@@ -1,7 +1,8 @@
 //! A run inside of a run that holds permits of the same semaphore.
 //!
 //! It would wait for permits that are only given back after it has ended: for ever, once the limit is reached. So each run
-//! tells its descendants, in `GATEPOST_HELD`, which permits it and those around it hold: `PATH:ID`, one a line. What is
+//! tells its descendants, in `GATEPOST_HELD`, which permits it and those around it hold: `PATH:ID`, one a line (in a
+//! path, a line feed is `\n` and a backslash is `\\`). What is
 //! said there counts only while the permit is held in fact: an environment may be older than the run.
 
 use std::ffi::{OsStr, OsString};
@@ -33,9 +34,33 @@ fn parse(text: &OsStr) -> Vec<Ancestor> {
         .filter_map(|line| {
             let at = line.iter().rposition(|byte| *byte == b':')?;
             let id = std::str::from_utf8(&line[at + 1..]).ok()?.parse().ok()?;
-            Some(Ancestor { path: Path::new(OsStr::from_bytes(&line[..at])).to_owned(), id })
+            Some(Ancestor { path: OsString::from_vec(unescaped(&line[..at])).into(), id })
         })
         .collect()
+}
+
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = text.iter();
+    let mut path = Vec::with_capacity(text.len());
+    while let Some(&byte) = bytes.next() {
+        path.push(match byte {
+            b'\\' => bytes.next().map_or(b'\\', |&byte| if byte == b'n' { b'\n' } else { byte }),
+            _ => byte,
+        });
+    }
+    path
+}
+
+fn escaped(path: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'\n' => text.extend(b"\\n"),
+            b'\\' => text.extend(b"\\\\"),
+            _ => text.push(byte),
+        }
+    }
+    text
 }
 
 /// What our own descendants are told: all that was held around us, and what we hold.
@@ -45,7 +70,7 @@ pub(crate) fn for_descendants<'a>(
 ) -> OsString {
     let ours = held.into_iter().map(|(path, id)| Ancestor { path: absolute(path), id });
     let lines = around.iter().cloned().chain(ours).map(|ancestor| {
-        let mut line = ancestor.path.into_os_string().into_vec();
+        let mut line = escaped(&ancestor.path);
         line.extend_from_slice(format!(":{}", ancestor.id).as_bytes());
         line
     });
@@ -78,5 +103,12 @@ mod tests {
         let found = parse(OsStr::new("/a/b:c.gate:57\nnonsense\n/x:\n:y\n/d.gate:3"));
         let ancestor = |path: &str, id: u64| Ancestor { path: path.into(), id: id.into() };
         assert_eq!(found, [ancestor("/a/b:c.gate", 57), ancestor("/d.gate", 3)]);
+    }
+
+    #[test]
+    fn any_path_is_read_as_it_was_written() {
+        let odd = ["/a\nb\\n\\c.gate", "/x:7\n/y:8", "\\", "/d.gate"];
+        let around = odd.map(|path| Ancestor { path: path.into(), id: 5.into() });
+        assert_eq!(parse(&for_descendants(&around, [])), around);
     }
 }
