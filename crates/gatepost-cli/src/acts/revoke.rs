@@ -52,7 +52,11 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<u8, Error> {
         });
         match semaphore.revoke(permit.id, &args.why)? {
             Released::Yes => print(&format!("{permit} revoked"))?,
-            Released::WasGone => say(&format!("the permit {permit} was gone already")),
+            Released::WasGone => {
+                // Given back since we looked: the process has nothing that it should not have.
+                say(&format!("the permit {permit} was gone already"));
+                continue;
+            }
         }
         if let Some(process) = process {
             kill(permit, &process)?;
