@@ -50,6 +50,7 @@ impl Prelude {
             // A parent that is gone by now is noticed at the gate.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         }
+        forget_handlers();
         let number = std::process::id().to_ne_bytes();
         while let Err(error) = rustix::io::write(&self.name, &number) {
             if error != rustix::io::Errno::INTR {
@@ -64,6 +65,25 @@ impl Prelude {
                 // it already.
                 // SAFETY: it ends the process, and runs nothing of it before.
                 _ => unsafe { libc::_exit(crate::exit::OWN_FAILURE.into()) },
+            }
+        }
+    }
+}
+
+/// Gives every signal that has a handler its default back, as exec will: a signal that comes before is meant for the program,
+/// and a handler of ours would swallow it. For a child between fork and exec.
+fn forget_handlers() {
+    for signal in 1..32 {
+        // SAFETY: all zeroes is a valid value of this structure: a default, no flags, an empty mask.
+        let (mut now, default) = unsafe { std::mem::zeroed::<(libc::sigaction, libc::sigaction)>() };
+        // SAFETY: both structures live through the calls, which only change what a signal does; a signal of which that cannot
+        // be changed is refused.
+        unsafe {
+            if libc::sigaction(signal, ptr::null(), &raw mut now) == 0
+                && now.sa_sigaction != libc::SIG_DFL
+                && now.sa_sigaction != libc::SIG_IGN
+            {
+                libc::sigaction(signal, &raw const default, ptr::null_mut());
             }
         }
     }

@@ -141,6 +141,19 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_that_comes_at_the_gate_is_the_commands() {
+        let _ours = crate::child::signals::Signals::new().expect("handlers");
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ran");
+        let child = spawn(touch(&path), &Extras::default(), |pid| {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+        });
+        let status = child.expect("it is at the gate").wait().expect("it ends");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_said_by_the_system() {
         let refused = spawn(Command::new("/no/such/program"), &Extras::default(), |_| Ok::<_, Infallible>(()));
         assert!(
