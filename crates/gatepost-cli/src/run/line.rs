@@ -76,7 +76,7 @@ impl Line {
                 let width = tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
                 let width = if width == 0 { 80 } else { width };
                 // A line that is as wide as the terminal would wrap, and not be erased whole.
-                let shown = fitting(&text, width - 1);
+                let shown = fitting(text, width - 1);
                 write!(stderr, "\r\x1b[K{shown}")
             }
         };
