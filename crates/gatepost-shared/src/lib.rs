@@ -42,4 +42,4 @@ pub use status::{
     Capacity, Event, EventKind, Histogram, Holder, HolderState, Moment, PermitId, Policy, Process, SCHEMA, Session,
     Slot, Statistics, Status, Waiter,
 };
-pub use wait::Acquire;
+pub use wait::{Acquire, stop_helpers};

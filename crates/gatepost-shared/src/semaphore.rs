@@ -491,7 +491,8 @@ impl Semaphore {
     }
 
     /// The description whose lock keeps the session alive. A process that is to keep it alive, too, is given a *duplicate*: the
-    /// original is closed in a forked child. It is closed on exec unless that flag is taken from it.
+    /// original is closed in a forked child. It is closed on exec unless that flag is taken from it; before an exec with it
+    /// call [`stop_helpers`](crate::stop_helpers).
     ///
     /// ```
     /// # fn main() -> Result<(), gatepost_shared::Error> {

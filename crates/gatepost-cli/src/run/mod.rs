@@ -229,6 +229,8 @@ type Left = Vec<(gatepost_shared::Semaphore, gatepost_shared::PermitId)>;
 
 /// Ties the permits to our process, whatever program it becomes, and to the descriptors that it hands on.
 fn leave_to_ourselves(held: Vec<Held>) -> Result<Left, Error> {
+    // A helper that the exec ended in the middle of a change would leave the file's lock to a session that lives on.
+    gatepost_shared::stop_helpers();
     for one in &held {
         one.permit.keep(std::process::id())?;
         fcntl_setfd(one.semaphore.session_fd(), FdFlags::empty())

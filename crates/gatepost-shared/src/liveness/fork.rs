@@ -184,6 +184,11 @@ impl Mark {
         Ok(Self(mark))
     }
 
+    /// As a number: not 0.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
     /// Whether that is the process that runs this.
     pub(crate) fn is_of_this_process(self) -> bool {
         PAGE.get().is_some_and(|page| {

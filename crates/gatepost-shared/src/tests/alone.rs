@@ -8,7 +8,7 @@ const ALONE: &str = "GATEPOST_ALONE";
 
 /// Runs `body`, which is the test `name` (its path within the crate), in a process of its own.
 #[track_caller]
-pub(super) fn alone(name: &str, body: impl FnOnce()) {
+pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return body();
     }

@@ -1,6 +1,6 @@
 //! What happens when a process dies, is stopped or is another one than it was: with the step hooks and the raw file at hand.
 
-mod alone;
+pub(crate) mod alone;
 mod check;
 mod files;
 mod forked;

@@ -10,6 +10,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use super::helpers::at_work;
 use super::{PATIENCE, RECHECK, watch};
 use crate::error::Error;
 use crate::futex;
@@ -140,6 +141,7 @@ fn serve(list: &Mutex<List>, table: &Arc<Table>) {
             watching = watch(table).ok();
             if watching.is_none() {
                 // Without a watcher it is done here, more seldom.
+                let _at_work = at_work();
                 let _ = table.reap();
             }
         }

@@ -17,9 +17,11 @@
 //! sleep and to be woken, and one for each session that holds permits.
 
 mod doorbell;
+mod helpers;
 mod watcher;
 
 pub(crate) use doorbell::Doorbell;
+pub use helpers::stop_helpers;
 use watcher::watch;
 
 use std::future::Future;

@@ -21,6 +21,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::helpers::at_work;
 use crate::Process;
 use crate::error::Error;
 use crate::layout::{Claim, State};
@@ -148,6 +149,7 @@ impl Watcher {
             }
             let now = Instant::now();
             for view in views.iter_mut().filter(|view| view.next <= now) {
+                let _at_work = at_work();
                 view.look(&self.epoll);
             }
             let next = views.iter().map(|view| view.next).min();
