@@ -31,7 +31,9 @@ pub enum Error {
         why: &'static str,
     },
     /// There is no such semaphore, and no limit to create it with.
-    #[error("there is no semaphore {name:?} ({path:?}); give a limit to create it")]
+    #[error(
+        "there is no semaphore {name:?} ({path:?}); give a limit to create it, or see which there are (`gatepost list`)"
+    )]
     NotFound {
         /// The name.
         name: String,
@@ -83,7 +85,7 @@ pub enum Error {
     #[error("0 permits were asked for; ask for at least 1")]
     Zero,
     /// The permits are not to be had now, and the caller does not wait.
-    #[error("the semaphore {name:?} is busy: {used} of {limit} in use, {waiting} waiting; wait, or try again later")]
+    #[error("the semaphore {name:?} is busy: {used} of {limit} in use, {waiting} waiting; {hint}")]
     Busy {
         /// The name.
         name: String,
@@ -93,12 +95,11 @@ pub enum Error {
         limit: u32,
         /// How many wait.
         waiting: u32,
+        /// What to do.
+        hint: String,
     },
     /// The permits were not to be had in time.
-    #[error(
-        "waited {waited:?} for {asked} permits of the semaphore {name:?} in vain; wait longer, or see who holds them \
-             (`gatepost status {name}`)"
-    )]
+    #[error("waited {} for {} of the semaphore {name:?} in vain; {hint}", rounded(*.waited), counted(*.asked, "permit"))]
     TimedOut {
         /// The name.
         name: String,
@@ -106,6 +107,22 @@ pub enum Error {
         asked: u32,
         /// How long.
         waited: Duration,
+        /// What to do.
+        hint: String,
+    },
+    /// It is used, and was to be taken away.
+    #[error(
+        "the semaphore {name:?} is in use: {} it open and {} held; wait until they have ended (`gatepost status {name}`)",
+        if *.sessions == 1 { "1 other process has".to_owned() } else { format!("{} other processes have", .sessions) },
+        if *.grants == 1 { "1 grant is".to_owned() } else { format!("{} grants are", .grants) }
+    )]
+    InUse {
+        /// The name.
+        name: String,
+        /// How many other processes have it open.
+        sessions: usize,
+        /// How many grants are held.
+        grants: usize,
     },
     /// As many processes as the file has room for have it open.
     #[error("{max} processes have the semaphore {name:?} open, which is all that its file has room for; let some end")]
@@ -220,5 +237,34 @@ fn hint(error: &io::Error) -> &'static str {
             "; create the folder, or set GATEPOST_DIR to one that exists"
         }
         _ => "",
+    }
+}
+
+/// A number of things, in words.
+fn counted(number: u32, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A duration as a person would say it.
+fn rounded(duration: Duration) -> String {
+    let unit = if duration < Duration::from_secs(1) { Duration::from_millis(1) } else { Duration::from_millis(100) };
+    let units = duration.as_nanos().div_ceil(unit.as_nanos());
+    let rounded = unit.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX));
+    humantime::format_duration(rounded).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_durations_are_said_as_a_person_would() {
+        assert_eq!(
+            [counted(0, "permit"), counted(1, "permit"), counted(2, "permit")],
+            ["0 permits", "1 permit", "2 permits"]
+        );
+        assert_eq!(rounded(Duration::from_nanos(1_001_188_922)), "1s 100ms");
+        assert_eq!(rounded(Duration::from_micros(250_200)), "251ms");
+        assert_eq!(rounded(Duration::ZERO), "0s");
     }
 }

@@ -543,6 +543,18 @@ impl fmt::Debug for Semaphore {
 }
 
 impl crate::table::Table {
+    /// What one can do who got nothing.
+    pub(crate) fn hint(&self) -> String {
+        let (config, name) = (self.config(), self.name());
+        if config.is_paused() {
+            format!("it is paused, and admits nobody until it is resumed (`gatepost resume {name}`)")
+        } else if config.limit() == 0 {
+            format!("it is drained, and admits nobody until its limit is raised (`gatepost resize {name} N`)")
+        } else {
+            format!("wait, or see who holds them (`gatepost status {name}`)")
+        }
+    }
+
     fn busy(&self) -> Error {
         use std::sync::atomic::Ordering::Relaxed;
         Error::Busy {
@@ -550,6 +562,7 @@ impl crate::table::Table {
             used: self.header().used.load(Relaxed),
             limit: self.config().limit(),
             waiting: self.header().waiting.load(Relaxed),
+            hint: self.hint(),
         }
     }
 }
@@ -579,7 +592,7 @@ pub fn list(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] while a process has it open or a permit is kept; and those of opening it.
+/// [`Error::InUse`] while a process has it open or a permit is kept; and those of opening it.
 ///
 /// ```
 /// # fn main() -> Result<(), gatepost_shared::Error> {
@@ -608,8 +621,7 @@ pub fn remove(name: &str, options: &Options) -> Result<(), Error> {
     let others = status.sessions.iter().filter(|other| other.alive && other.index != table.me()).count();
     let kept = status.holders.iter().filter(|holder| holder.state != crate::HolderState::Dead).count();
     if others > 0 || kept > 0 {
-        let (path, what) = (place.path, format!("{others} other processes have it open and {kept} grants are held"));
-        return Err(Error::Refused { path, what, remedy: "wait until they have ended (`gatepost status`)" });
+        return Err(Error::InUse { name: place.name, sessions: others, grants: kept });
     }
     if rustix::fs::fstat(hold).map_err(|errno| io("look at")(errno.into()))?.st_nlink == 0 {
         return Err(not_found());

@@ -442,6 +442,8 @@ pub enum EventKind {
     Repaired,
     /// A waiter was sent away, since it asks for more than the new limit.
     Refused,
+    /// A grant that outlived its session, as it was meant to, has ended: the process that kept it has, or its time is over.
+    Ended,
 }
 
 #[cfg(test)]

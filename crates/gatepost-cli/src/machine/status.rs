@@ -10,7 +10,7 @@ use crate::exit;
 pub(crate) fn of(error: &Error) -> u8 {
     match error {
         Error::TimedOut { .. } => exit::TIMED_OUT,
-        Error::Busy { .. } => exit::BUSY,
+        Error::Busy { .. } | Error::InUse { .. } => exit::BUSY,
         Error::Revoked { .. } | Error::SessionLost { .. } => exit::LOST,
         Error::Name { .. }
         | Error::NotFound { .. }
@@ -40,8 +40,11 @@ mod tests {
         let name = || "build".to_owned();
         let io = |kind: io::ErrorKind| Error::Io { what: "open", path: "x".into(), source: kind.into() };
         assert_eq!(of(&Error::LimitDiffers { name: name(), asked: 4, there: 8 }), 64);
-        assert_eq!(of(&Error::Busy { name: name(), used: 1, limit: 1, waiting: 0 }), 75);
-        assert_eq!(of(&Error::TimedOut { name: name(), asked: 1, waited: std::time::Duration::ZERO }), 124);
+        assert_eq!(of(&Error::Busy { name: name(), used: 1, limit: 1, waiting: 0, hint: name() }), 75);
+        assert_eq!(
+            of(&Error::TimedOut { name: name(), asked: 1, waited: std::time::Duration::ZERO, hint: name() }),
+            124
+        );
         assert_eq!(of(&Error::Revoked { id: 5.into() }), 120);
         assert_eq!(of(&Error::QueueFull { name: name(), max: 1024 }), 69);
         assert_eq!(of(&io(io::ErrorKind::PermissionDenied)), 77);

@@ -165,11 +165,11 @@ pub(crate) fn all(
 fn one_now(semaphore: &Semaphore, permits: u32, label: &str) -> Result<Permit, Failure> {
     // A wait of no time at all is a try, and has a label.
     match semaphore.acquire_many(permits).label(label).wait_timeout(Duration::ZERO) {
-        Err(gatepost_shared::Error::TimedOut { name, .. }) => {
+        Err(gatepost_shared::Error::TimedOut { name, hint, .. }) => {
             let (used, limit, waiting) =
                 semaphore.status().map_or((0, 0, 0), |seen| (seen.used, seen.limit, seen.waiters.len()));
             let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-            Err(gatepost_shared::Error::Busy { name, used, limit, waiting }.into())
+            Err(gatepost_shared::Error::Busy { name, used, limit, waiting, hint }.into())
         }
         taken => Ok(taken?),
     }

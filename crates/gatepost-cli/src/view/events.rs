@@ -27,6 +27,7 @@ pub(crate) fn what(event: &Event) -> String {
         EventKind::Created => format!("created with a limit of {}", event.permits),
         EventKind::Rebooted => "the machine has started since: all that was held is free".to_owned(),
         EventKind::Reclaimed => format!("took {}{from} back from the dead", permit()),
+        EventKind::Ended => format!("{}{from} has ended", permit()),
         EventKind::Abandoned => format!("took the place{from}, which is dead, out of the queue"),
         EventKind::Revoked => format!("revoked {}{from}", permit()),
         EventKind::Resized => format!("the limit is now {}", event.permits),

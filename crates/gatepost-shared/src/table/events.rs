@@ -26,7 +26,7 @@ pub(crate) struct Note<'a> {
     pub(crate) why: &'a str,
 }
 
-const KINDS: [EventKind; 12] = [
+const KINDS: [EventKind; 13] = [
     EventKind::Created,
     EventKind::Rebooted,
     EventKind::Reclaimed,
@@ -39,6 +39,7 @@ const KINDS: [EventKind; 12] = [
     EventKind::Poisoned,
     EventKind::Repaired,
     EventKind::Refused,
+    EventKind::Ended,
 ];
 
 impl Section<'_> {
@@ -102,7 +103,7 @@ impl Section<'_> {
         let config = self.table.config();
         let was_done = match KINDS.get(row.kind.load(Relaxed) as usize) {
             None => false,
-            Some(EventKind::Reclaimed | EventKind::Revoked) => !is_held,
+            Some(EventKind::Reclaimed | EventKind::Ended | EventKind::Revoked) => !is_held,
             Some(EventKind::Abandoned) => !is_held && !waits(&[State::Active, State::Granted, State::Refused]),
             Some(EventKind::Refused) => !waits(&[State::Active]),
             Some(EventKind::Resized) => config.limit() == row.permits.load(Relaxed),

@@ -85,6 +85,15 @@ pub(crate) fn kept_by(row: &GrantRow) -> Option<Process> {
     })
 }
 
+/// Why a grant has ended that was to outlive its session; nothing if it was not.
+fn end_of(row: &GrantRow) -> Option<&'static str> {
+    if kept_by(row).is_some_and(|keep| judge(keep) == Judgement::Dead) {
+        Some("the process that kept it has ended")
+    } else {
+        (row.expires.load(Relaxed) != 0).then_some("its time is over")
+    }
+}
+
 /// Why a grant is held whose session is dead.
 pub(crate) fn afterlife(keep: Option<Process>, expires: u64) -> HolderState {
     let kept = match keep.map(judge) {
@@ -236,16 +245,22 @@ impl Section<'_> {
         for grant in &remains.grants {
             let Some(row) = self.held(*grant) else { continue };
             let to = kept_by(row).or_else(|| row.owner.load());
+            // One that was to outlive its session has come to its end; and was not lost.
+            let end = (why == DEAD).then(|| end_of(row)).flatten();
+            let (kind, counter) = match end {
+                Some(_) => (EventKind::Ended, &self.header().released),
+                None => (EventKind::Reclaimed, &self.header().reclaimed),
+            };
             self.announce(Note {
-                kind: Some(EventKind::Reclaimed),
+                kind: Some(kind),
                 serial: Some(grant.serial),
                 permits: grant.word.permits(),
                 to,
-                why,
+                why: end.unwrap_or(why),
             });
             if self.free(*grant, now) {
                 freed += 1;
-                add(&self.header().reclaimed, 1);
+                add(counter, 1);
             }
             self.confirm();
         }

@@ -169,7 +169,9 @@ fn a_file_that_is_taken_away_all_the_time_is_never_two_files_in_use() {
             for _ in 0..ROUNDS * 2 {
                 match remove("race", &options) {
                     Ok(()) => drop(removed.fetch_add(1, SeqCst)),
-                    Err(Error::NotFound { .. } | Error::Refused { .. }) => std::thread::yield_now(),
+                    Err(Error::NotFound { .. } | Error::InUse { .. } | Error::Refused { .. }) => {
+                        std::thread::yield_now()
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }

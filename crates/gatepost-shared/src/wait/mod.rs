@@ -252,6 +252,7 @@ impl Acquire {
                     name: table.name().to_owned(),
                     asked: self.permits,
                     waited: queued.since.elapsed(),
+                    hint: table.hint(),
                 };
                 // In a damaged file nobody would have been served.
                 let error = table.check_sound().err().unwrap_or(timed_out);

@@ -56,7 +56,7 @@ fn a_try_takes_what_is_free_and_says_how_busy_it_is_otherwise() {
     assert!(matches!(error, Error::Busy { used: 3, limit: 3, waiting: 0, .. }), "{error:?}");
     let text = error.to_string();
     assert!(
-        text.contains("3 of 3 in use") && text.contains("0 waiting") && text.contains("wait, or try again"),
+        text.contains("3 of 3 in use") && text.contains("0 waiting") && text.contains("gatepost status s"),
         "{text}"
     );
     drop(one);

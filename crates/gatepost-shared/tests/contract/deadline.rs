@@ -17,7 +17,7 @@ fn a_wait_ends_in_time_and_leaves_nothing() {
     let Error::TimedOut { asked: 1, waited, .. } = error else { panic!("{error:?}") };
     assert!(waited >= Duration::from_millis(50), "{waited:?}");
     let text = error.to_string();
-    assert!(text.contains("1 permits") && text.contains("ms") && text.contains("gatepost status s"), "{text}");
+    assert!(text.contains("1 permit ") && text.contains("ms") && text.contains("gatepost status s"), "{text}");
     let deadline = Instant::now() + Duration::from_millis(20);
     assert!(matches!(s.acquire().wait_deadline(deadline), Err(Error::TimedOut { .. })));
     assert!(Instant::now() >= deadline);

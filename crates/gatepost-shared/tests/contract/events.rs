@@ -119,3 +119,35 @@ fn who_died_is_named_although_another_process_has_its_number() {
     let reclaimed = s.events().last().expect("an event");
     assert_eq!((reclaimed.kind, reclaimed.to.map(|to| to.pid)), (EventKind::Reclaimed, Some(pid)));
 }
+
+#[test]
+fn a_grant_that_was_to_outlive_its_session_ends_and_is_not_lost() {
+    let folder = Folder::new();
+    let s = folder.open(1);
+    let mut other = Other::of(&folder);
+    assert!(other.tell("acquire 1").starts_with("got"));
+    let mut keeper = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+    assert_eq!(other.tell(&format!("keep {}", keeper.id())), "Ok(())");
+    other.kill();
+    assert_eq!(s.reclaim().expect("sound"), 0);
+    keeper.kill().expect("it runs");
+    keeper.wait().expect("our child");
+    assert_eq!(s.reclaim().expect("sound"), 1);
+    let ended = s.events().last().expect("an event");
+    assert_eq!((ended.kind, ended.to.map(|to| to.pid)), (EventKind::Ended, Some(keeper.id())));
+    let status = s.status().expect("a look");
+    assert_eq!((status.statistics.reclaimed, status.statistics.released), (0, 1));
+}
+
+#[test]
+fn who_got_nothing_is_told_of_a_pause_and_of_a_drain() {
+    let folder = Folder::new();
+    let s = folder.open(1);
+    s.pause().expect("sound");
+    let error = s.try_acquire().expect_err("paused").to_string();
+    assert!(error.contains("paused") && error.contains("gatepost resume s"), "{error}");
+    s.resume().expect("sound");
+    s.drain().expect("sound");
+    let error = s.acquire().wait_timeout(Duration::ZERO).expect_err("drained").to_string();
+    assert!(error.contains("drained") && error.contains("gatepost resize s"), "{error}");
+}

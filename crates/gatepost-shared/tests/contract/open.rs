@@ -94,14 +94,14 @@ fn one_that_is_used_is_not_removed() {
     assert!(matches!(remove("s", &folder.options()), Err(Error::NotFound { .. })));
     let s = folder.open(2);
     let error = remove("s", &folder.options()).expect_err("it is used");
-    assert!(error.to_string().contains("1 other processes have it open"), "{error}");
+    assert!(error.to_string().contains("1 other process has it open"), "{error}");
     let mut other = Other::of(&folder);
     assert!(other.tell("acquire 1").starts_with("got"));
     assert_eq!(other.tell(&format!("keep {}", std::process::id())), "Ok(())");
     other.kill();
     drop(s);
     let error = remove("s", &folder.options()).expect_err("a permit is kept");
-    assert!(error.to_string().contains("1 grants are held"), "{error}");
+    assert!(error.to_string().contains("1 grant is held"), "{error}");
     let s = folder.open(2);
     for holder in s.status().expect("a look").holders {
         s.release(holder.id).expect("sound");

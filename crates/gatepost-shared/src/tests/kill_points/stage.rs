@@ -440,7 +440,7 @@ impl Stage {
         for row in self.remains.iter().filter(|_| !is_restart) {
             let is_there = after.grant(row.serial).is_some() || after.waiter(row.serial).is_some();
             let is_returned = self.forced.contains(&row.serial) || self.returned.contains(&row.serial);
-            let kinds = [EventKind::Reclaimed, EventKind::Abandoned];
+            let kinds = [EventKind::Reclaimed, EventKind::Ended, EventKind::Abandoned];
             assert!(is_there || is_returned || has(&kinds, row.serial), "{}", what(&format!("I10: {row:?} is gone")));
         }
         for serial in &self.forced {
