@@ -14,6 +14,7 @@
 //! | `jobserver`  | `gatepost jobserver`: builds that share the permits of a semaphore (Linux)
 //! | `each`       | `gatepost each`: bounded, weighted parallel jobs
 //! | `doctor`     | `gatepost doctor`: what this machine offers (Linux)
+//! | `say`        | what is said on standard error, a line at a time
 //! | `system`     | the few calls that need `unsafe` (Linux)
 //! | `error`      | every reason why a run cannot go on, with what to do
 //! | `exit`       | the exit status as one table
@@ -42,6 +43,7 @@ mod jobserver;
 mod machine;
 #[cfg(target_os = "linux")]
 mod run;
+mod say;
 #[cfg(target_os = "linux")]
 mod system;
 mod values;
@@ -49,7 +51,6 @@ mod values;
 mod view;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -87,8 +88,8 @@ fn status_of(arguments: impl Iterator<Item = OsString>) -> u8 {
         cli::Subcommand::Man { command } => generate::man(command.as_deref()),
     };
     result.unwrap_or_else(|error| {
-        // Standard error may be full or closed, and the status is for exactly those who read nothing.
-        let _ = writeln!(io::stderr(), "gatepost: {error}");
+        // The status is for those who read nothing.
+        say::say(&error.to_string());
         error.status()
     })
 }

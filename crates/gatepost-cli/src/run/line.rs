@@ -13,6 +13,8 @@ use gatepost_shared::{Holder, Process, Status};
 use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
+pub(crate) use crate::say::say;
+
 /// How often the line on a terminal is drawn.
 const REDRAW: Duration = Duration::from_secs(1);
 /// After so long the line appears on a terminal: a shorter wait would only flicker.
@@ -70,14 +72,14 @@ impl Line {
         // A line that cannot be written is missed by nobody.
         let _ = match self.kind {
             Kind::Silent => Ok(()),
-            Kind::Log => writeln!(stderr, "gatepost: {text}"),
+            Kind::Log => stderr.write_all(crate::say::line(text).as_bytes()),
             Kind::Terminal => {
                 // One that does not know its width says 0.
                 let width = tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
                 let width = if width == 0 { 80 } else { width };
                 // A line that is as wide as the terminal would wrap, and not be erased whole.
                 let shown = fitting(text, width - 1);
-                write!(stderr, "\r\x1b[K{shown}")
+                stderr.write_all(format!("\r\x1b[K{shown}").as_bytes())
             }
         };
         let _ = stderr.flush();
@@ -190,11 +192,6 @@ fn fitting(text: &str, columns: usize) -> &str {
         used > columns
     });
     too_far.map_or(text, |(at, _)| &text[..at])
-}
-
-/// Says `text` on standard error. A reader that went away is no reason to end, let alone in a panic.
-pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "gatepost: {text}");
 }
 
 /// 1st, 2nd, 3rd, 4th.

@@ -135,3 +135,26 @@ fn each_keeps_its_own_statuses() {
     let stage = Stage::new();
     assert_eq!(run(stage.gatepost("each").args(words("--limt 3"))).status, 125);
 }
+
+#[test]
+fn what_is_said_is_written_at_once() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+    let mut stage = Stage::new();
+    stage.make("s", 1);
+    let holder = stage.hold("s", 1);
+    for line in ["run --sem s --no-wait -- true", "acquire s --ttl 1h --no-wait", "resize t 4", "release s:987654"] {
+        // Each write is a message of its own here.
+        let (ours, theirs) = UnixDatagram::pair().expect("a pair of sockets");
+        let mut command = stage.gatepost(line);
+        let child = start(command.stderr(OwnedFd::from(theirs)));
+        drop(command);
+        finish(child);
+        ours.set_nonblocking(true).expect("it can be set");
+        let mut message = [0; 4096];
+        let length = ours.recv(&mut message).expect("a message");
+        let said = String::from_utf8_lossy(&message[..length]);
+        assert!(said.starts_with("gatepost: ") && said.ends_with('\n'), "{line}: {said:?}");
+    }
+    assert_eq!(stage.let_finish(holder).status, 0);
+}
