@@ -291,6 +291,18 @@ pub(crate) enum Error {
         /// Its number.
         pid: u32,
     },
+    /// A permit of somebody who uses it.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the permit {permit} is in use by process {pid}, which gives it back itself, and nothing was released; to take it \
+             away from there: gatepost revoke {permit}"
+    )]
+    InUse {
+        /// The permit.
+        permit: String,
+        /// The process, in its own namespace.
+        pid: u32,
+    },
     /// A process that cannot be killed from here.
     #[cfg(target_os = "linux")]
     #[error(
@@ -385,6 +397,7 @@ impl Error {
             | Self::GpuReentered { .. }
             | Self::NoSlots { .. }
             | Self::Nested { .. }
+            | Self::InUse { .. }
             | Self::NoKeeper { .. }
             | Self::ReenterMore { .. } => crate::exit::USAGE,
             #[cfg(target_os = "linux")]

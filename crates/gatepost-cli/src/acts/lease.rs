@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use gatepost_shared::{Released, Semaphore};
+use gatepost_shared::{Holder, HolderState, Released, Semaphore};
 
 use super::done;
 use crate::child::signals::{self, Signals};
@@ -134,7 +134,16 @@ fn give_up(args: &AcquireArgs, error: Error) -> Result<u8, Error> {
 }
 
 /// Gives permits back; twice is once.
+///
+/// All are looked at before the first is given back, so that an error has changed nothing.
 pub(crate) fn release(args: &ReleaseArgs) -> Result<u8, Error> {
+    for permit in &args.permits {
+        match args.place.open(&permit.name) {
+            Ok(semaphore) => refuse_if_in_use(&semaphore, permit)?,
+            Err(Error::Shared(gatepost_shared::Error::NotFound { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
     for permit in &args.permits {
         let released = match args.place.open(&permit.name) {
             Ok(semaphore) => semaphore.release(permit.id)?,
@@ -147,4 +156,20 @@ pub(crate) fn release(args: &ReleaseArgs) -> Result<u8, Error> {
         }
     }
     done()
+}
+
+/// Refuses a permit that a living session uses: a command would go on without it, and not know.
+///
+/// One that has a time is of an `acquire`, which may have printed its name and not have ended yet.
+fn refuse_if_in_use(semaphore: &Semaphore, permit: &PermitName) -> Result<(), Error> {
+    let holders = semaphore.status()?.holders;
+    let in_use =
+        |holder: &&Holder| holder.id == permit.id && holder.state == HolderState::Alive && holder.expires.is_none();
+    match holders.iter().find(in_use) {
+        Some(holder) => {
+            let pid = holder.keep.unwrap_or(holder.session.process).pid;
+            Err(Error::InUse { permit: permit.to_string(), pid })
+        }
+        None => Ok(()),
+    }
 }

@@ -115,3 +115,25 @@ fn a_semaphore_is_named_by_its_path_as_well() {
     finish(child).says(0, &[]);
     assert_eq!(stage.status(stage.path("own.gate").to_str().expect("text")).used, 0);
 }
+
+#[test]
+fn what_a_running_command_uses_is_not_released() {
+    let mut stage = Stage::new();
+    stage.make("s", 2);
+    for options in ["--sem s", "--sem s --exec"] {
+        let mut script = start(&mut stage.shell("$GATEPOST acquire s --ttl 1h > said; read _ < go"));
+        let left = stage.hear();
+        let child = start(&mut stage.run_sh(options, "echo holds > said; read _ < go"));
+        assert_eq!(stage.hear(), "holds");
+        let id = stage.status("s").holders[1].id;
+        let hint = format!("gatepost revoke s:{id}");
+        stage.complete(&format!("release {left} s:{id}")).says(64, &[&hint, "nothing was released"]);
+        assert_eq!(stage.status("s").used, 2, "neither of them");
+        stage.complete(&format!("release {left}")).says(0, &[]);
+        assert_eq!(stage.status("s").used, 1);
+        script.kill().expect("it is there");
+        script.wait().expect("it ends");
+        assert_eq!(stage.let_finish(child).status, 0);
+        stage.is_untouched("s");
+    }
+}
