@@ -237,6 +237,16 @@ pub(crate) enum Error {
         /// The name.
         name: String,
     },
+    /// The same, for permits that a script asks for.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "a run around this script holds permits of the semaphore {name:?} already, so `acquire` might wait for itself; \
+             leave it out, since the script has them as long as it runs, or take those of another semaphore"
+    )]
+    NestedAcquire {
+        /// The name.
+        name: String,
+    },
     /// `--reenter` for more than there is.
     #[cfg(target_os = "linux")]
     #[error(
@@ -397,6 +407,7 @@ impl Error {
             | Self::GpuReentered { .. }
             | Self::NoSlots { .. }
             | Self::Nested { .. }
+            | Self::NestedAcquire { .. }
             | Self::InUse { .. }
             | Self::NoKeeper { .. }
             | Self::ReenterMore { .. } => crate::exit::USAGE,

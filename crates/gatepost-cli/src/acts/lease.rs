@@ -17,6 +17,7 @@ use crate::machine::name::{self, PermitName};
 use crate::machine::open::{Making, Place};
 use crate::machine::process;
 use crate::run::line::say;
+use crate::run::nested;
 use crate::run::take::{self, Failure, Patience};
 use crate::values;
 
@@ -88,6 +89,9 @@ pub(crate) fn acquire(args: &AcquireArgs) -> Result<u8, Error> {
     let command = command.trim_end();
     let label = args.label.as_deref().unwrap_or(command);
     let semaphore = Semaphore::open(&args.name, &args.making.options(&args.name).session_name(command))?;
+    if nested::held_around(&nested::ancestors(), &semaphore)?.is_some() {
+        return Err(Error::NestedAcquire { name: args.name.clone() });
+    }
 
     let patience = match (args.no_wait, args.timeout) {
         (true, _) => Patience::None,

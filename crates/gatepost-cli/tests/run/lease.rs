@@ -137,3 +137,15 @@ fn what_a_running_command_uses_is_not_released() {
         stage.is_untouched("s");
     }
 }
+
+#[test]
+fn inside_of_a_run_of_the_same_it_is_an_error_with_a_hint() {
+    let stage = Stage::new();
+    stage.make("s", 1);
+    stage.make("t", 1);
+    let ran = run(&mut stage.run_sh("--sem s", "$GATEPOST acquire s --ttl 5; echo $?"));
+    assert_eq!(ran.out, "64\n");
+    assert!(ran.err.contains("\"s\"") && ran.err.contains("another semaphore"), "{ran:?}");
+    let ran = run(&mut stage.run_sh("--sem s", "$GATEPOST acquire t --ttl 5"));
+    assert!(ran.status == 0 && ran.out.starts_with("t:"), "of another one: {ran:?}");
+}
