@@ -184,6 +184,34 @@ pub(crate) enum Error {
         /// The name.
         name: String,
     },
+    /// A policy that the semaphore has not.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the semaphore {name:?} has the policy {there} and you ask for {asked}, which only counts when it is created; leave \
+             --policy out, or use another semaphore"
+    )]
+    PolicyDiffers {
+        /// The name.
+        name: String,
+        /// The policy asked for.
+        asked: gatepost_shared::Policy,
+        /// The policy that it has.
+        there: gatepost_shared::Policy,
+    },
+    /// A group that the semaphore is not shared with.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "the semaphore {name:?} is of {there} and you ask for group {asked}, which only counts when it is created; leave \
+             --group out, or use another semaphore"
+    )]
+    GroupDiffers {
+        /// The name.
+        name: String,
+        /// The group asked for.
+        asked: u32,
+        /// Whose it is.
+        there: String,
+    },
     /// The number of permits is said in two ways, or for several.
     #[cfg(target_os = "linux")]
     #[error("--permits {permits} goes with one --sem NAME that has no number; otherwise write --sem NAME={permits}")]
@@ -406,6 +434,8 @@ impl Error {
             | Self::GpuOfWhich { .. }
             | Self::GpuReentered { .. }
             | Self::NoSlots { .. }
+            | Self::PolicyDiffers { .. }
+            | Self::GroupDiffers { .. }
             | Self::Nested { .. }
             | Self::NestedAcquire { .. }
             | Self::InUse { .. }

@@ -88,7 +88,7 @@ pub(crate) fn acquire(args: &AcquireArgs) -> Result<u8, Error> {
     let command = std::fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap_or_default();
     let command = command.trim_end();
     let label = args.label.as_deref().unwrap_or(command);
-    let semaphore = Semaphore::open(&args.name, &args.making.options(&args.name).session_name(command))?;
+    let semaphore = args.making.open(&args.name, command)?;
     if nested::held_around(&nested::ancestors(), &semaphore)?.is_some() {
         return Err(Error::NestedAcquire { name: args.name.clone() });
     }

@@ -15,7 +15,6 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use gatepost_shared::Semaphore;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
@@ -43,8 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     let style = style::decide(&options.command, options.style, style::ask)?;
     options.gates.check().map_err(|(path, source)| Own::Gate { path, source })?;
     let mut signals = Signals::new().map_err(|source| Error::SetUp { source })?;
-    let with = options.making.options(&options.name).session_name(SESSION);
-    let semaphore = Semaphore::open(&options.name, &with)?;
+    let semaphore = options.making.open(&options.name, SESSION)?;
     let around = nested::ancestors();
     if nested::held_around(&around, &semaphore)?.is_some() {
         return Err(Own::Nested { name: options.name.clone() }.into());
@@ -67,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     };
 
     let limit = semaphore.limit();
+    let with = options.making.options(&options.name).session_name(SESSION);
     let tokens = Shared::new(semaphore, &with, label(options, false))?;
     let no_pipe = |source| Own::Channel { source };
     let channel = Channel::new(style).map_err(no_pipe)?;

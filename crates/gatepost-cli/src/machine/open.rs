@@ -83,6 +83,15 @@ pub(crate) enum PolicyName {
     Overtaking,
 }
 
+impl From<PolicyName> for Policy {
+    fn from(name: PolicyName) -> Self {
+        match name {
+            PolicyName::Fifo => Self::Fifo,
+            PolicyName::Overtaking => Self::Overtaking,
+        }
+    }
+}
+
 /// `LIMIT` or `NAME=LIMIT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct NamedLimit {
@@ -125,17 +134,37 @@ impl Making {
         self.limit.iter().filter(of_it).map(|said| said.limit)
     }
 
+    /// Opens `name`, makes it if need be, and insists on what was said of it.
+    ///
+    /// What was said of a limit the semaphore itself looks at; policy and group only count when it is made.
+    pub(crate) fn open(&self, name: &str, session: &str) -> Result<Semaphore, Error> {
+        let semaphore = Semaphore::open(name, &self.options(name).session_name(session))?;
+        if let Some(asked) = self.policy.map(Policy::from) {
+            let there = semaphore.status()?.policy;
+            if there != asked {
+                return Err(Error::PolicyDiffers { name: name.to_owned(), asked, there });
+            }
+        }
+        if let Some(asked) = self.group {
+            let file = fstat(semaphore.session_fd()).map_err(|errno| Error::SetUp { source: errno.into() })?;
+            let is_shared = file.st_mode & 0o020 != 0;
+            if !is_shared || file.st_gid != asked {
+                let there = if is_shared { format!("group {}", file.st_gid) } else { format!("user {}", file.st_uid) };
+                return Err(Error::GroupDiffers { name: name.to_owned(), asked, there });
+            }
+        }
+        Ok(semaphore)
+    }
+
     /// What to open `name` with.
     pub(crate) fn options(&self, name: &str) -> Options {
         let mut options = self.place.options();
         if let Some(limit) = self.said_of(name).next() {
             options = options.limit(limit.count()).set_limit(self.set_limit);
         }
-        options = match self.policy {
-            Some(PolicyName::Fifo) => options.policy(Policy::Fifo),
-            Some(PolicyName::Overtaking) => options.policy(Policy::Overtaking),
-            None => options,
-        };
+        if let Some(policy) = self.policy {
+            options = options.policy(policy.into());
+        }
         match self.group {
             Some(group) => options.group(group),
             None => options,

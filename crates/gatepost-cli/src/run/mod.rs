@@ -138,8 +138,7 @@ fn course(options: &Options, story: &mut Story) -> Result<Outcome, Error> {
     let mut semaphores = Vec::with_capacity(options.wanted.len());
     for (name, permits) in &options.wanted {
         let session_name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
-        let with = options.making.options(name).session_name(session_name);
-        semaphores.push((name.as_str(), gatepost_shared::Semaphore::open(name, &with)?, *permits));
+        semaphores.push((name.as_str(), options.making.open(name, &session_name)?, *permits));
     }
     let semaphores = open::in_common_order(semaphores)?;
     let around = nested::ancestors();

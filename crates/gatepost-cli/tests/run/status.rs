@@ -158,3 +158,24 @@ fn what_is_said_is_written_at_once() {
     }
     assert_eq!(stage.let_finish(holder).status, 0);
 }
+
+#[test]
+fn what_only_counts_at_the_making_is_insisted_on_afterwards() {
+    let stage = Stage::new();
+    let group = rustix::process::getegid().as_raw();
+    stage.complete(&format!("run --sem s --limit 1 --policy overtaking --group {group} -- true")).says(0, &[]);
+    stage.make("t", 1);
+    for line in ["run --sem %", "acquire % --ttl 1h", "jobserver run --sem %"] {
+        let ran = |name: &str, options: &str| {
+            let line = line.replace('%', name);
+            let command = if line.starts_with("acquire") { "" } else { "-- true" };
+            stage.complete(&format!("{line} {options} {command}"))
+        };
+        ran("s", &format!("--policy fifo --group {group}")).says(64, &["\"s\"", "overtaking", "fifo"]);
+        ran("t", "--policy overtaking").says(64, &["\"t\"", "overtaking", "fifo"]);
+        ran("t", &format!("--group {group}")).says(64, &["\"t\"", "of user", &format!("group {group}")]);
+    }
+    stage.complete(&format!("run --sem s --policy overtaking --group {group} -- true")).says(0, &[]);
+    stage.complete("run --sem t --policy fifo -- true").says(0, &[]);
+    stage.complete("run --sem t -- true").says(0, &[]);
+}
