@@ -73,8 +73,16 @@ fn rights(directory: &Path, there: &Path) -> Finding {
     if there != directory {
         return Finding::note(CHECK, found, format!("{} is made there by the first semaphore", directory.display()));
     }
-    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
-        let advice = "others can take its files away or put theirs in place; chmod +t, or go-w";
+    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        // No semaphore is opened there by its name.
+        return Finding::bad(
+            CHECK,
+            format!("{found}: everybody may replace files in it"),
+            "take that right away (chmod o-w, or chmod +t), or set GATEPOST_DIR to another folder",
+        );
+    }
+    if mode & 0o020 != 0 && mode & 0o1000 == 0 {
+        let advice = "its group can take its files away or put theirs in place; chmod +t, or g-w";
         return Finding::note(CHECK, found, advice);
     }
     if owner != geteuid().as_raw() && owner != 0 {

@@ -54,3 +54,19 @@ fn a_file_that_is_no_semaphore_is_noted() {
     let ran = stage.complete("doctor");
     assert!(ran.status == 0 && ran.out.contains("note semaphores  odd: "), "{ran:?}");
 }
+
+#[test]
+fn a_folder_that_run_refuses_is_bad() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::new();
+    let folder = stage.path("folder");
+    std::fs::create_dir(&folder).expect("a folder");
+    for (mode, refused, state) in [(0o777, true, "BAD"), (0o1777, false, "ok"), (0o770, false, "note")] {
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("its mode is set");
+        let looked = stage.complete("doctor --dir folder");
+        assert_eq!(looked.status, if refused { 69 } else { 0 }, "{mode:o}: {looked:?}");
+        assert!(looked.out.contains(&format!("{state:4} folder ")), "{mode:o}: {looked:?}");
+        let ran = stage.complete("run --dir folder --sem s --limit 1 -- true");
+        assert_eq!(ran.status, if refused { 77 } else { 0 }, "{mode:o}: {ran:?}");
+    }
+}
