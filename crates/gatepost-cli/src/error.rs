@@ -329,6 +329,19 @@ pub(crate) enum Error {
         /// Its number.
         pid: u32,
     },
+    /// A permit of a semaphore that there is not.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "there is no semaphore {name:?} ({path:?}), and so no permit {permit}; `gatepost list` shows those that there are"
+    )]
+    NoSuchSemaphore {
+        /// The permit.
+        permit: String,
+        /// The name of the semaphore.
+        name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A permit of somebody who uses it.
     #[cfg(target_os = "linux")]
     #[error(
@@ -438,6 +451,7 @@ impl Error {
             | Self::GroupDiffers { .. }
             | Self::Nested { .. }
             | Self::NestedAcquire { .. }
+            | Self::NoSuchSemaphore { .. }
             | Self::InUse { .. }
             | Self::NoKeeper { .. }
             | Self::ReenterMore { .. } => crate::exit::USAGE,

@@ -142,20 +142,10 @@ fn give_up(args: &AcquireArgs, error: Error) -> Result<u8, Error> {
 /// All are looked at before the first is given back, so that an error has changed nothing.
 pub(crate) fn release(args: &ReleaseArgs) -> Result<u8, Error> {
     for permit in &args.permits {
-        match args.place.open(&permit.name) {
-            Ok(semaphore) => refuse_if_in_use(&semaphore, permit)?,
-            Err(Error::Shared(gatepost_shared::Error::NotFound { .. })) => {}
-            Err(error) => return Err(error),
-        }
+        refuse_if_in_use(&args.place.open_of(permit)?, permit)?;
     }
     for permit in &args.permits {
-        let released = match args.place.open(&permit.name) {
-            Ok(semaphore) => semaphore.release(permit.id)?,
-            // With the semaphore went the permit.
-            Err(Error::Shared(gatepost_shared::Error::NotFound { .. })) => Released::WasGone,
-            Err(error) => return Err(error),
-        };
-        if released == Released::WasGone {
+        if args.place.open_of(permit)?.release(permit.id)? == Released::WasGone {
             say(&format!("the permit {permit} was gone already"));
         }
     }

@@ -40,7 +40,7 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<u8, Error> {
     let mut semaphores = BTreeMap::new();
     for permit in &args.permits {
         if !semaphores.contains_key(&permit.name) {
-            semaphores.insert(&permit.name, args.place.open(&permit.name)?);
+            semaphores.insert(&permit.name, args.place.open_of(permit)?);
         }
     }
     for permit in &args.permits {

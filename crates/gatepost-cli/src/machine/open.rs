@@ -8,7 +8,7 @@ use gatepost_shared::{Options, Policy, Semaphore};
 use rustix::fs::fstat;
 
 use super::limit::Limit;
-use super::name::Wanted;
+use super::name::{PermitName, Wanted};
 use crate::error::Error;
 
 /// Where a semaphore's file is: for every command of the scope.
@@ -43,6 +43,17 @@ impl Place {
     /// Opens what is there.
     pub(crate) fn open(&self, name: &str) -> Result<Semaphore, Error> {
         Ok(Semaphore::open(name, &self.options())?)
+    }
+
+    /// Opens what `permit` belongs to.
+    pub(crate) fn open_of(&self, permit: &PermitName) -> Result<Semaphore, Error> {
+        self.open(&permit.name).map_err(|error| match error {
+            // A limit, which would create it, is of no use here.
+            Error::Shared(gatepost_shared::Error::NotFound { name, path, .. }) => {
+                Error::NoSuchSemaphore { permit: permit.to_string(), name, path }
+            }
+            error => error,
+        })
     }
 }
 

@@ -100,9 +100,12 @@ fn a_name_that_nobody_can_be_told_is_given_back() {
 #[test]
 fn to_release_what_never_was_is_no_error() {
     let stage = Stage::new();
-    stage.complete("release nothing:7").says(0, &["nothing:7", "gone already"]);
     stage.make("s", 1);
     stage.complete("release s:987654").says(0, &["s:987654", "gone already"]);
+    // But a name that there is not is a slip of the hand.
+    for line in ["release nothing:7", "revoke nothing:7"] {
+        stage.complete(line).says(64, &["no semaphore \"nothing\"", "nothing:7", "gatepost list"]);
+    }
     stage.complete("release s").says(64, &["NAME:NUMBER"]);
 }
 
