@@ -142,7 +142,7 @@ pub(crate) struct EachArgs {
     timeout: Option<Duration>,
 
     /// Kill a job that goes on DUR after it was told to end
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "5s")]
+    #[arg(long, value_name = "DUR", value_parser = values::grace, default_value = "5s")]
     kill_after: Duration,
 
     /// What a failed job means for the others

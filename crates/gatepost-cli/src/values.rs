@@ -45,15 +45,44 @@ pub(crate) fn weigh(text: &str) -> Result<Weigh, String> {
     }
 }
 
-/// The value of `--timeout` and `--kill-after`.
+/// The value of `--timeout` of `each`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    more_than_zero(text, "no time at all would end every job at its start; leave the option out for no bound")
+}
+
+/// The value of `--kill-after`.
+pub(crate) fn grace(text: &str) -> Result<Duration, String> {
+    more_than_zero(text, "no time at all leaves none to end in; give a little, such as 1ms")
+}
+
+/// The value of `--timeout` where `--no-wait` is there for no wait at all.
+#[cfg(target_os = "linux")]
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    more_than_zero(text, "to wait for no time at all is not to wait: say --no-wait; leave the option out for no bound")
+}
+
+/// The value of `--timeout` where there is no `--no-wait`.
+#[cfg(target_os = "linux")]
+pub(crate) fn some_patience(text: &str) -> Result<Duration, String> {
+    more_than_zero(
+        text,
+        "no time at all is too short to wait; give a little, such as 1ms, or leave it out for no bound",
+    )
+}
+
+/// The value of `--ttl`.
+#[cfg(target_os = "linux")]
+pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
+    more_than_zero(text, "a permit that lasts no time at all is gone before it is used; give it a time, such as 10min")
+}
+
+/// A duration; `zero` is said of one that is none.
+fn more_than_zero(text: &str, zero: &str) -> Result<Duration, String> {
     // `timeout` takes a plain number for seconds, and so do hands that know it.
     let plain = text.ends_with(|last: char| last.is_ascii_digit() || last == '.');
     let parsed = if plain { humantime::parse_duration(&format!("{text}s")) } else { humantime::parse_duration(text) };
     match parsed {
-        Ok(Duration::ZERO) => {
-            Err("no time at all would end every job at its start; leave the option out for no bound".to_owned())
-        }
+        Ok(Duration::ZERO) => Err(zero.to_owned()),
         Ok(duration) => Ok(duration),
         Err(reason) => Err(format!("{reason}; write 90, 1.5s, 300ms, 2min or \"1h 30min\"")),
     }

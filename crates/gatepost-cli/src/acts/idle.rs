@@ -27,7 +27,7 @@ pub(crate) struct WaitArgs {
     idle: bool,
 
     /// Wait at most DUR, such as 90, 1.5s, 2min; then exit with 124
-    #[arg(short, long, value_name = "DUR", value_parser = values::duration)]
+    #[arg(short, long, value_name = "DUR", value_parser = values::some_patience)]
     timeout: Option<Duration>,
 
     /// Where it is.

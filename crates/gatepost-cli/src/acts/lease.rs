@@ -29,7 +29,7 @@ pub(crate) struct AcquireArgs {
     name: String,
 
     /// Give the permits back after DUR in any case, such as 90, 10min, 1h
-    #[arg(long, value_name = "DUR", required = true, value_parser = values::duration)]
+    #[arg(long, value_name = "DUR", required = true, value_parser = values::ttl)]
     ttl: Duration,
 
     /// Take N permits at once
@@ -41,7 +41,7 @@ pub(crate) struct AcquireArgs {
     keep: Option<u32>,
 
     /// Wait for permits at most DUR, such as 90, 1.5s, 2min; then exit with 124
-    #[arg(short, long, value_name = "DUR", value_parser = values::duration)]
+    #[arg(short, long, value_name = "DUR", value_parser = values::patience)]
     timeout: Option<Duration>,
 
     /// Do not wait at all: exit with 75 if the permits are not free

@@ -61,11 +61,11 @@ pub(crate) struct RunArgs {
     psi: Vec<Pressure>,
 
     /// Wait for the build's first permit at most DUR, such as 90, 1.5s, 2min; then exit with 124
-    #[arg(short, long, value_name = "DUR", value_parser = values::duration)]
+    #[arg(short, long, value_name = "DUR", value_parser = values::some_patience)]
     timeout: Option<Duration>,
 
     /// Kill the build if it goes on DUR after it was told to end because its permit was revoked
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = values::grace, default_value = "10s")]
     kill_after: Duration,
 
     /// What listings call it [default: the command]

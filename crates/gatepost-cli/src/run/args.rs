@@ -40,7 +40,7 @@ pub(crate) struct RunArgs {
     from_jobserver: bool,
 
     /// Wait for permits at most DUR, such as 90, 1.5s, 2min; then exit with 124
-    #[arg(short, long, value_name = "DUR", value_parser = values::duration)]
+    #[arg(short, long, value_name = "DUR", value_parser = values::patience)]
     timeout: Option<Duration>,
 
     /// Do not wait at all: exit with 75 if the permits are not free
@@ -84,7 +84,7 @@ pub(crate) struct RunArgs {
     die_with_parent: bool,
 
     /// Kill the command if it goes on DUR after it was told to end because a permit was lost
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = values::grace, default_value = "10s")]
     kill_after: Duration,
 
     /// Under a run that holds permits of the same semaphore, use those instead of taking more

@@ -179,3 +179,20 @@ fn what_only_counts_at_the_making_is_insisted_on_afterwards() {
     stage.complete("run --sem t --policy fifo -- true").says(0, &[]);
     stage.complete("run --sem t -- true").says(0, &[]);
 }
+
+#[test]
+fn no_time_at_all_is_an_error_that_fits_the_option() {
+    let stage = Stage::new();
+    stage.make("s", 1);
+    for (line, word) in [
+        ("run --sem s --timeout 0 -- true", "--no-wait"),
+        ("acquire s --ttl 1h --timeout 0", "--no-wait"),
+        ("acquire s --ttl 0", "a permit that lasts no time"),
+        ("wait s --idle --timeout 0", "too short to wait"),
+        ("jobserver run --sem s --timeout 0 -- true", "too short to wait"),
+        ("run --sem s --kill-after 0 -- true", "none to end in"),
+    ] {
+        stage.complete(line).says(64, &[word]);
+    }
+    stage.complete("each --timeout 0 -- true ::: a").says(125, &["every job at its start"]);
+}
