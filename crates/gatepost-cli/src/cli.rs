@@ -120,7 +120,7 @@ pub(crate) struct EachArgs {
 
     /// Create the semaphore with this limit, or insist on it: a number, cores, cores/2, mem/3G
     #[cfg(target_os = "linux")]
-    #[arg(long, value_name = "LIMIT", requires = "sem", hide_short_help = true)]
+    #[arg(long, value_name = "LIMIT", allow_negative_numbers = true, requires = "sem", hide_short_help = true)]
     sem_limit: Option<crate::machine::limit::Limit>,
 
     /// Where it is.

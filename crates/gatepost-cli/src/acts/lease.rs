@@ -33,7 +33,7 @@ pub(crate) struct AcquireArgs {
     ttl: Duration,
 
     /// Take N permits at once
-    #[arg(short, long, value_name = "N", default_value = "1", value_parser = name::permits)]
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = name::permits, allow_negative_numbers = true)]
     permits: u32,
 
     /// Give them back, too, when process PID has ended [default: the shell that called]
@@ -49,7 +49,7 @@ pub(crate) struct AcquireArgs {
     no_wait: bool,
 
     /// Exit with N instead of 124 or 75 where the permits were not to be had
-    #[arg(short = 'E', long, value_name = "N")]
+    #[arg(short = 'E', long, value_name = "N", allow_negative_numbers = true)]
     conflict_exit_code: Option<u8>,
 
     /// What listings call it [default: the program of the process that keeps it]

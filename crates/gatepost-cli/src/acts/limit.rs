@@ -19,7 +19,7 @@ pub(crate) struct ResizeArgs {
     name: String,
 
     /// Its new limit: a number, cores, cores/2, mem/3G; 0 admits nobody until it is raised
-    #[arg(value_name = "LIMIT")]
+    #[arg(value_name = "LIMIT", allow_negative_numbers = true)]
     limit: Limit,
 
     /// Return only when no more permits are in use than the new limit

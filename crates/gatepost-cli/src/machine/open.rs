@@ -69,7 +69,7 @@ pub(crate) struct Making {
     /// `cores` is the number of CPUs that this process may use, `mem/3G` its memory divided by 3 GiB; a share is at
     /// least 1. If the semaphore has another limit already, that is an error which says both numbers. With several
     /// semaphores, say whose limit it is: --limit build=8 --limit link=2.
-    #[arg(long, value_name = "[NAME=]LIMIT", help_heading = "Semaphore")]
+    #[arg(long, value_name = "[NAME=]LIMIT", allow_negative_numbers = true, help_heading = "Semaphore")]
     limit: Vec<NamedLimit>,
 
     /// Change the limit to that of --limit, for everybody

@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
     sem: Vec<Wanted>,
 
     /// Take N permits at once [default: 1]
-    #[arg(short, long, value_name = "N", value_parser = name::permits)]
+    #[arg(short, long, value_name = "N", value_parser = name::permits, allow_negative_numbers = true)]
     permits: Option<u32>,
 
     /// How the semaphores are opened.
@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     no_wait: bool,
 
     /// Exit with N instead of 124 or 75 where the permits were not to be had
-    #[arg(short = 'E', long, value_name = "N")]
+    #[arg(short = 'E', long, value_name = "N", allow_negative_numbers = true)]
     conflict_exit_code: Option<u8>,
 
     /// What listings call it [default: the command]

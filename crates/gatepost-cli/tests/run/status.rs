@@ -196,3 +196,21 @@ fn no_time_at_all_is_an_error_that_fits_the_option() {
     }
     stage.complete("each --timeout 0 -- true ::: a").says(125, &["every job at its start"]);
 }
+
+#[test]
+fn a_negative_number_is_told_what_would_do() {
+    let stage = Stage::new();
+    stage.make("s", 1);
+    for (line, word) in [
+        ("run --sem s --limit -1 -- true", "\"-1\" is no limit; write a whole number"),
+        ("acquire s --ttl 1h --limit -1", "\"-1\" is no limit; write a whole number"),
+        ("resize s -1", "\"-1\" is no limit; write a whole number"),
+        ("run --sem s -E -1 -- true", "-1 is not in 0..=255"),
+        ("acquire s --ttl 1h -E -1", "-1 is not in 0..=255"),
+        ("run --sem s --permits -1 -- true", "a whole number from 1"),
+    ] {
+        stage.complete(line).says(64, &[word]);
+    }
+    stage.complete("each --sem s --sem-limit -1 -- true ::: a").says(125, &["\"-1\" is no limit"]);
+    assert_eq!(stage.status("s").limit, 1);
+}
