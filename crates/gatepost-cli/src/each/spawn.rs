@@ -3,11 +3,12 @@
 //! Without `--sem`, nothing here asks for code between fork and exec, so the standard library takes `posix_spawn`: the cost of a
 //! start does not grow with our own memory.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct StartError {
     /// The kind, which decides what to do about it.
     pub(crate) kind: Kind,
+    /// The system says of a directory the same as of a file that is not executable.
+    is_directory: bool,
     program: String,
     source: io::Error,
 }
@@ -73,19 +76,24 @@ impl Kind {
 impl StartError {
     /// Why `program` could not be started.
     pub(crate) fn new(kind: Kind, program: &[u8], source: io::Error) -> Self {
-        Self { kind, program: quoted(program), source }
+        // Without a slash it is looked for in PATH, and directories there are passed over.
+        let is_directory = program.contains(&b'/') && Path::new(OsStr::from_bytes(program)).is_dir();
+        Self { kind, is_directory, program: quoted(program), source }
     }
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, program, source } = self;
+        let Self { kind, is_directory, program, source } = self;
         match kind {
             Kind::NotFound => write!(
                 f,
                 "the command {program} was not found; check its spelling and PATH, and if it is a \
                  script, the program in its first line"
             ),
+            Kind::NotExecutable if *is_directory => {
+                write!(f, "the command {program} cannot be run: it is a directory; name a program, perhaps one in it")
+            }
             Kind::NotExecutable => write!(
                 f,
                 "the command {program} cannot be run: {source}; make it executable (chmod +x), and \
@@ -240,7 +248,7 @@ mod tests {
         );
         let (kind, source) = result.unwrap_err();
         assert_eq!((kind, waited), (Kind::NoRoom, Duration::from_millis(10_230)));
-        let text = StartError { kind, program: "x".to_owned(), source }.to_string();
+        let text = StartError { kind, is_directory: false, program: "x".to_owned(), source }.to_string();
         assert!(text.contains("11 times") && text.contains("ulimit -u"), "{text}");
     }
 

@@ -19,10 +19,10 @@ fn a_command_that_is_not_executable_ends_the_run() {
     let stage = Stage::new();
     stage.file("plain", b"#!/bin/sh\n", 0o600);
     stage.file("binary", b"\x7fNOT-A-PROGRAM", 0o700);
-    for command in ["./plain", "./binary", "/"] {
+    for (command, advice) in [("./plain", "chmod +x"), ("./binary", "chmod +x"), ("/", "it is a directory")] {
         let ran = finish(stage.start(words(&format!("--limit 1 -- {command} ::: a b"))));
         assert_eq!(ran.status, 126, "{}", ran.err);
-        assert!(ran.err.contains("cannot be run") && ran.err.contains("chmod +x"), "{}", ran.err);
+        assert!(ran.err.contains("cannot be run") && ran.err.contains(advice), "{}", ran.err);
         assert!(ran.err.contains("1 job, 1 failed"), "{}", ran.err);
     }
 }

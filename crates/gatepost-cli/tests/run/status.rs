@@ -214,3 +214,14 @@ fn a_negative_number_is_told_what_would_do() {
     stage.complete("each --sem s --sem-limit -1 -- true ::: a").says(125, &["\"-1\" is no limit"]);
     assert_eq!(stage.status("s").limit, 1);
 }
+
+#[test]
+fn a_command_that_is_a_directory_is_told_as_one() {
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("folder")).expect("a folder");
+    for line in ["run --sem s --limit 1 -- ./folder", "run --exec --sem s -- ./folder", "each -- ./folder ::: a"] {
+        let ran = stage.complete(line);
+        ran.says(126, &["./folder", "is a directory"]);
+        assert!(!ran.err.contains("chmod"), "{ran:?}");
+    }
+}
