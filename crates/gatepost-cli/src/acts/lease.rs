@@ -17,8 +17,8 @@ use crate::machine::name::{self, PermitName};
 use crate::machine::open::{Making, Place};
 use crate::machine::process;
 use crate::run::line::say;
-use crate::run::nested;
 use crate::run::take::{self, Failure, Patience};
+use crate::run::{SESSION, nested};
 use crate::values;
 
 /// The arguments of `acquire`.
@@ -88,7 +88,7 @@ pub(crate) fn acquire(args: &AcquireArgs) -> Result<u8, Error> {
     let command = std::fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap_or_default();
     let command = command.trim_end();
     let label = args.label.as_deref().unwrap_or(command);
-    let semaphore = args.making.open(&args.name, command)?;
+    let semaphore = args.making.open(&args.name, SESSION)?;
     if nested::held_around(&nested::ancestors(), &semaphore)?.is_some() {
         return Err(Error::NestedAcquire { name: args.name.clone() });
     }

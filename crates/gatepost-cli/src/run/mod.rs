@@ -32,7 +32,6 @@ mod watch;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -48,6 +47,9 @@ use crate::exit;
 use crate::jobserver::client::{self, Client};
 use crate::machine::open::{self, Making};
 use crate::machine::status;
+
+/// What listings call our session: it is the wrapper's. The command is in the label of the permit.
+pub(crate) const SESSION: &str = "gatepost";
 
 /// What is to be done, checked.
 #[derive(Debug)]
@@ -134,11 +136,9 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
 /// From the first look at the semaphores to the end of the command; all permits are given back when it returns.
 fn course(options: &Options, story: &mut Story) -> Result<Outcome, Error> {
     let mut signals = Signals::new().map_err(|source| Error::SetUp { source })?;
-    let program = options.command.first().map(OsString::as_os_str).unwrap_or_default();
     let mut semaphores = Vec::with_capacity(options.wanted.len());
     for (name, permits) in &options.wanted {
-        let session_name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
-        semaphores.push((name.as_str(), options.making.open(name, &session_name)?, *permits));
+        semaphores.push((name.as_str(), options.making.open(name, SESSION)?, *permits));
     }
     let semaphores = open::in_common_order(semaphores)?;
     let around = nested::ancestors();

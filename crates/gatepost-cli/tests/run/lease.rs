@@ -152,3 +152,19 @@ fn inside_of_a_run_of_the_same_it_is_an_error_with_a_hint() {
     let ran = run(&mut stage.run_sh("--sem s", "$GATEPOST acquire t --ttl 5"));
     assert!(ran.status == 0 && ran.out.starts_with("t:"), "of another one: {ran:?}");
 }
+
+#[test]
+fn the_session_is_called_gatepost_and_the_permit_as_what_uses_it() {
+    let mut stage = Stage::new();
+    stage.make("s", 1);
+    let child = stage.hold("s", 1);
+    // Where it waits, its session is there for certain.
+    let script = start(&mut stage.shell("$GATEPOST acquire s --ttl 1h; exit"));
+    stage.until_waiting("s", 1);
+    let status = stage.status("s");
+    let (holder, waiter) = (&status.holders[0], &status.waiters[0]);
+    assert_eq!((holder.session.name.as_str(), waiter.session.name.as_str()), ("gatepost", "gatepost"));
+    assert!(holder.label.starts_with("sh -c ") && waiter.label == "sh", "{status:?}");
+    assert_eq!(stage.let_finish(child).status, 0);
+    finish(script).says(0, &[]);
+}
