@@ -52,7 +52,7 @@ const METRICS: [Metric; 12] = [
     Metric {
         name: "gatepost_oldest_waiter_seconds",
         kind: Kind::Gauge,
-        help: "How long the first in line has waited; 0 if nobody waits.",
+        help: "How long the one that waits longest has waited; 0 if nobody does.",
         samples: |status, sink| {
             let longest = status.waiters.iter().map(|waiter| waiter.waited).max().unwrap_or_default();
             sink.sample("", "", longest.as_secs_f64());
