@@ -210,6 +210,15 @@ Report:
   failed), status (ours), exit and signal (of CMD), waited_ns, held_ns,
   permits (semaphore, path, id, permits, slots, epochs), lost, error.
 
+Notes:
+  A folder that does not exist is made (mode 0700), so a mistyped
+  GATEPOST_DIR is another set of limits: `gatepost list` says which it is.
+  Never truncate a .gate file: all who have it open end by SIGBUS. Use
+  `gatepost remove`.
+  --die-with-parent reaches CMD itself, not what CMD has started.
+  Revoking a run with --exec frees its permit while CMD goes on;
+  `gatepost revoke --kill` ends CMD.
+
 Examples:
   Two builds at one time, in however many terminals:
     gatepost run --sem build --limit 2 -- cargo build
