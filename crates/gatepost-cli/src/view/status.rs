@@ -77,12 +77,27 @@ fn holders(out: &mut String, status: &Status, look: Look<'_>) {
             age(holder.held),
             label(&holder.label)
         );
-        let process = holder.session.process;
-        let running = holder.keep.filter(|_| !holder.session.alive).unwrap_or(process);
-        let directory = look(running).and_then(|seen| seen.directory);
-        let directory =
-            directory.map_or_else(String::new, |path| format!(" in {}", clean(&path.display().to_string())));
-        let _ = writeln!(out, "      pid {}{directory}: {}", process.pid, state(status, holder));
+        let _ = writeln!(out, "      {}", whose(status, holder, look));
+    }
+}
+
+/// The processes of a grant: the command first, as it is what works with the permits; each directory beside its process.
+fn whose(status: &Status, holder: &Holder, look: Look<'_>) -> String {
+    let process = holder.session.process;
+    let state = state(status, holder);
+    let directory = |process| {
+        let directory = look(process).and_then(|seen| seen.directory);
+        directory.map_or_else(String::new, |path| format!(" in {}", clean(&path.display().to_string())))
+    };
+    match (&holder.state, holder.keep) {
+        (HolderState::Alive, Some(keep)) if keep != process => {
+            let directory = directory(keep);
+            let comma = if directory.is_empty() { "" } else { "," };
+            format!("pid {}, run by {}{comma}{directory}: {state}", keep.pid, process.pid)
+        }
+        (HolderState::Alive, _) => format!("pid {}{}: {state}", process.pid, directory(process)),
+        (HolderState::Kept, Some(keep)) => format!("pid {}: {state}{}", process.pid, directory(keep)),
+        _ => format!("pid {}: {state}", process.pid),
     }
 }
 
@@ -193,7 +208,7 @@ mod tests {
     }
 
     fn at_home(process: Process) -> Option<Seen> {
-        (process.pid == 4121).then(|| Seen { directory: Some("/home/ada/engine".into()), stopped: true })
+        [4121, 4125].contains(&process.pid).then(|| Seen { directory: Some("/home/ada/engine".into()), stopped: true })
     }
 
     #[test]
@@ -242,6 +257,26 @@ mod tests {
         status.holders[1].expires = Some(end);
         assert_eq!(words(&status), "gone, and held for another 1m30s");
         assert!(state(&status, &status.holders[2]).contains("gatepost revoke build:63"));
+    }
+
+    #[test]
+    fn the_command_comes_first_and_a_directory_stands_beside_its_own_process() {
+        let mut status = samples::build();
+        let everywhere =
+            |process: Process| Some(Seen { directory: Some(format!("/of/{}", process.pid).into()), stopped: false });
+        let words = |status: &Status, k: usize, look: Look<'_>| whose(status, &status.holders[k], look);
+        assert_eq!(words(&status, 1, &everywhere), "pid 4388: gone, kept by pid 4390, which is alive in /of/4390");
+        assert!(words(&status, 2, &everywhere).starts_with("pid 17: gone, kept by pid 18 of"));
+        for state in [HolderState::Leased, HolderState::Dead] {
+            status.holders[1].state = state;
+            assert!(!words(&status, 1, &everywhere).contains("/of/"), "{state:?}");
+        }
+        let own = status.holders[0].session.process;
+        status.holders[0].keep = Some(own);
+        assert_eq!(words(&status, 0, &everywhere), "pid 4121 in /of/4121: alive");
+        status.holders[0].keep = Some(Process { pid: 4123, ..own });
+        assert_eq!(words(&status, 0, &everywhere), "pid 4123, run by 4121, in /of/4123: alive");
+        assert_eq!(words(&status, 0, &nothing), "pid 4123, run by 4121: alive");
     }
 
     #[test]
