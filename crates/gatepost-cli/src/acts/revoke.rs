@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use gatepost_shared::{Process, Released};
+use gatepost_shared::Released;
 
 use super::{done, print};
 use crate::error::Error;
@@ -50,6 +50,7 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<u8, Error> {
             let holder = status.holders.into_iter().find(|holder| holder.id == permit.id)?;
             Some(holder.keep.unwrap_or(holder.session.process))
         });
+        let was_there = process.as_ref().is_some_and(process::is_that);
         match semaphore.revoke(permit.id, &args.why)? {
             Released::Yes => print(&format!("{permit} revoked"))?,
             Released::WasGone => {
@@ -59,17 +60,18 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<u8, Error> {
             }
         }
         if let Some(process) = process {
-            kill(permit, &process)?;
+            told(permit, process.pid, was_there, process::kill(&process))?;
         }
     }
     done()
 }
 
-/// Kills the holder, and says what came of it.
-fn kill(permit: &PermitName, process: &Process) -> Result<(), Error> {
-    let pid = process.pid;
-    match process::kill(process) {
+/// Says what came of killing the holder, which `was_there` before its permit was revoked.
+fn told(permit: &PermitName, pid: u32, was_there: bool, killed: Killed) -> Result<(), Error> {
+    match killed {
         Killed::Yes => print(&format!("{permit}: process {pid} killed")),
+        // The revocation itself has ended it, faster than we (`gatepost run` does that): it is as was asked.
+        Killed::WasGone if was_there => Ok(()),
         Killed::WasGone => {
             say(&format!("{permit}: process {pid} was gone already"));
             Ok(())

@@ -45,6 +45,12 @@ pub(crate) fn kill(process: &Process) -> Killed {
     }
 }
 
+/// Whether `process` can be seen to be there.
+pub(crate) fn is_that(process: &Process) -> bool {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    is_in_our_namespace(process) && pid.is_some_and(|pid| open(pid, process).is_some())
+}
+
 /// A descriptor of `pid`, if that is still `process`.
 fn open(pid: Pid, process: &Process) -> Option<OwnedFd> {
     let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
@@ -126,9 +132,11 @@ mod tests {
         assert_eq!(kill(&named(0)), Killed::WasGone, "one that had ended before it was named");
         assert_eq!(kill(&Process { namespace: 1, ..named(start) }), Killed::OutOfReach);
         let it = named(start);
+        assert!(is_that(&it) && !is_that(&named(start + 1)));
         assert_eq!(kill(&it), Killed::Yes);
         assert_eq!(child.wait().expect("it ends").signal(), Some(9));
         assert_eq!(kill(&it), Killed::WasGone);
+        assert!(!is_that(&it));
     }
 
     #[test]

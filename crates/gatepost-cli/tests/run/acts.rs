@@ -107,6 +107,21 @@ fn kill_ends_a_holder_that_does_not_listen() {
 }
 
 #[test]
+fn kill_does_not_wonder_that_the_revocation_was_faster() {
+    let mut stage = Stage::new();
+    stage.make("s", 1);
+    let mut holder = start(&mut stage.run_sh("--sem s", "echo $$ > said; exec sleep 1000"));
+    let seen = Seen::new(&stage.hear());
+    let id = stage.status("s").holders[0].id;
+    // The wrapper ends its command, or we do, whoever comes first.
+    let revoked = stage.complete(&format!("revoke s:{id} --kill"));
+    assert!(revoked.out.starts_with(&format!("s:{id} revoked\n")), "{}", revoked.out);
+    assert_eq!(revoked.err, "");
+    seen.ends();
+    holder.wait().expect("it ends");
+}
+
+#[test]
 fn wait_ends_when_nobody_is_in_or_in_line() {
     let mut stage = Stage::new();
     stage.make("s", 1);
