@@ -124,7 +124,7 @@ pub(crate) struct ServeArgs {
     ///
     /// Addresses and localhost are always answered to. Any other name is refused, since a page from elsewhere could point
     /// its own name here and read what is served (DNS rebinding).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = serve::host)]
     host: Vec<String>,
 
     #[command(flatten)]

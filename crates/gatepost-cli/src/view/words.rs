@@ -75,6 +75,30 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     out
 }
 
+/// `text` in lines of at most `width` columns, broken at spaces, or within a word that is wider than a line.
+pub(crate) fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if !line.is_empty() && line.width() + c.width().unwrap_or(0) > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
 /// The time of day, in UTC: `09:30:05`.
 pub(crate) fn clock(at: SystemTime) -> String {
     let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -134,6 +158,15 @@ mod tests {
     fn a_cut_says_that_it_is_one() {
         assert_eq!([cut("abc", 3), cut("abcd", 3), cut("abcd", 1), cut("abcd", 0)], ["abc", "ab…", "…", ""]);
         assert_eq!([cut("門番所", 6), cut("門番所", 5), cut("門番所", 4)], ["門番所", "門番…", "門…"]);
+    }
+
+    #[test]
+    fn a_text_is_folded_at_spaces_and_loses_nothing() {
+        assert_eq!(folded("one two three", 7), ["one two", "three"]);
+        assert_eq!(folded("a longest b", 4), ["a", "long", "est", "b"].map(str::to_owned));
+        assert_eq!(folded("門番", 2), ["門", "番"]);
+        assert!(folded("", 4).is_empty());
+        assert_eq!(folded("ab", 0), ["a", "b"]);
     }
 
     #[test]

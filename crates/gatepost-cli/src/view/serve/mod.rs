@@ -66,6 +66,19 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// A name to answer to; an error for what no `Host` header can ever hold as its name.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && name.chars().all(fits) && !name.split('.').any(str::is_empty) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no name of a host, and would never match; write the name alone, without scheme, port or path, such as \
+         build-box.lan (addresses are answered to anyway; write an international name as its xn-- form)"
+    ))
+}
+
 /// What all connections share.
 struct Server {
     folder: Folder,

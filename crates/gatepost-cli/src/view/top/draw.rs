@@ -82,8 +82,13 @@ const BAR: usize = 10;
 
 /// Draws `model`.
 pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
-    let [title, middle, foot] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(frame.area());
+    let Rect { width, height, .. } = frame.area();
+    let mut last = foot(model, theme, width.into());
+    // A long message keeps its end, where the advice is.
+    let most = usize::from((height / 2).max(1));
+    last.drain(..last.len().saturating_sub(most));
+    let rows = Constraint::Length(u16::try_from(last.len()).unwrap_or(1));
+    let [title, middle, foot] = Layout::vertical([Constraint::Length(1), Constraint::Min(0), rows]).areas(frame.area());
     frame.render_widget(head(model, theme, title.width), title);
     if model.picture.looks.is_empty() {
         let text = match (&model.picture.trouble, model.picture.number) {
@@ -112,7 +117,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
             frame.render_widget(detail(model, look, theme, right), right);
         }
     }
-    frame.render_widget(keys(model, theme), foot);
+    frame.render_widget(Paragraph::new(last), foot);
     if model.mode == Mode::Help {
         help(frame, theme);
     }
@@ -350,11 +355,20 @@ fn share(rows: usize, wants: [usize; 3]) -> [usize; 3] {
     given
 }
 
-fn keys(model: &Model, theme: Theme) -> Line<'static> {
+/// The message, if there is one, in as many lines as it needs; the keys, or the question that is open.
+fn foot(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
     if let Some(message) = &model.message {
         let style = if message.is_error { theme.bad() } else { theme.title() };
-        return Line::styled(message.text.clone(), style);
+        lines.extend(words::folded(&message.text, width).into_iter().map(|line| Line::styled(line, style)));
     }
+    if lines.is_empty() || !matches!(model.mode, Mode::Browse | Mode::Help) {
+        lines.push(keys(model, theme));
+    }
+    lines
+}
+
+fn keys(model: &Model, theme: Theme) -> Line<'static> {
     let text = match &model.mode {
         Mode::Browse | Mode::Help => {
             let keys =
@@ -409,6 +423,7 @@ mod tests {
     use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
     use super::super::super::samples;
+    use super::super::model::Message;
     use super::*;
 
     fn drawn(model: &Model, width: u16, height: u16, colour: bool) -> Buffer {
@@ -460,6 +475,21 @@ mod tests {
         press(&mut model, KeyCode::Esc);
         press(&mut model, KeyCode::Char('?'));
         samples::is_as_in("top-help.txt", &text(&model, 80, 24));
+    }
+
+    #[test]
+    fn a_message_is_not_cut_before_its_advice() {
+        let mut model = at_build();
+        let text_of = |text: &str| Some(Message { text: text.to_owned(), is_error: true });
+        model.message = text_of(&format!("{}; run `gatepost repair build`", "it was not done ".repeat(8)));
+        for width in [40, 80] {
+            let shown = text(&model, width, 24).replace('\n', " ");
+            assert!(shown.contains("it was not done") && shown.contains("repair build`"), "{shown}");
+        }
+        press(&mut model, KeyCode::Char('r'));
+        press(&mut model, KeyCode::Char('z'));
+        let shown = text(&model, 80, 24);
+        assert!(shown.contains("z is no digit") && shown.contains("new limit of build: _"), "{shown}");
     }
 
     #[test]

@@ -239,6 +239,14 @@ impl Model {
                 Err(_) => self.message = Some(Message { text: format!("{text} is too large"), is_error: true }),
             },
             KeyCode::Char(digit @ '0'..='9') if text.len() < 10 => text.push(digit),
+            KeyCode::Char('0'..='9') => {
+                let text = "a limit has at most ten digits".to_owned();
+                self.message = Some(Message { text, is_error: true });
+            }
+            KeyCode::Char(other) => {
+                let text = format!("a limit is a number, and {} is no digit", words::clean(&other.to_string()));
+                self.message = Some(Message { text, is_error: true });
+            }
             KeyCode::Backspace => drop(text.pop()),
             _ => {}
         }
@@ -326,6 +334,12 @@ mod tests {
         let mut model = model();
         typed(&mut model, "j");
         assert_eq!(typed(&mut model, "r1a2<\n"), Act::Do(Deed::Resize { name: "build".into(), limit: 1 }));
+        typed(&mut model, "r1a");
+        assert!(matches!(&model.message, Some(Message { is_error: true, text }) if text.contains("a is no digit")));
+        assert!(matches!(&model.mode, Mode::Resize { text, .. } if text == "1"), "{:?}", model.mode);
+        typed(&mut model, "!r12345678901");
+        assert!(matches!(&model.message, Some(Message { is_error: true, text }) if text.contains("ten digits")));
+        typed(&mut model, "!");
         assert_eq!(typed(&mut model, "r9999999999\n"), Act::Show);
         assert!(matches!(&model.message, Some(Message { is_error: true, text }) if text.contains("too large")));
         assert_eq!(typed(&mut model, "!"), Act::Show);
