@@ -12,7 +12,12 @@ pub(crate) fn show(folder: &Folder, json: bool) -> Result<(String, Option<String
     if json {
         return Ok((sights.iter().map(Sight::json).collect(), None));
     }
-    Ok((text(&sights), sights.is_empty().then(|| empty(folder.path()))))
+    if sights.is_empty() {
+        return Ok((String::new(), Some(empty(folder.path()))));
+    }
+    // Another folder is another set of limits, so it is said which one this is.
+    let place = words::clean(&folder.path().display().to_string());
+    Ok((format!("{}\nfolder: {place}\n", text(&sights)), None))
 }
 
 /// What an empty folder means.

@@ -36,6 +36,7 @@ fn each_semaphore_has_a_line_with_its_numbers() {
     assert_eq!(lines[1][..4], ["build", "7/8", "1", "fifo"]);
     assert_eq!(lines[1][5..], ["cargo", "build"]);
     assert_eq!(lines[2], ["link", "0/2", "0", "fifo", "-"]);
+    assert!(ran.out.ends_with(&format!("\n\nfolder: {}\n", yard.path().display())), "{}", ran.out);
 }
 
 #[test]
