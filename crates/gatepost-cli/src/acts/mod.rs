@@ -42,7 +42,7 @@ Exit status: as that of `gatepost run`.")]
     /// Give back permits that `acquire` took
     ///
     /// One that is gone already, by release, by time, or by the end of its script, is said so and is no error.
-    #[command(after_help = "Example:\n  gatepost release build:57")]
+    #[command(after_help = "Example:\n  gatepost release build:57\n\nExit status: 0, or as that of `gatepost run`.")]
     Release(lease::ReleaseArgs),
     /// Wait until nobody uses a semaphore
     #[command(after_help = "\
@@ -59,13 +59,15 @@ Example:
 Examples:
   gatepost resize build 4
   gatepost resize build cores/2 --drain
-  gatepost resize gpu 0 --now")]
+  gatepost resize gpu 0 --now
+
+Exit status: 0, or as that of `gatepost run`.")]
     Resize(limit::ResizeArgs),
     /// Admit nobody until it is resumed; those inside stay
-    #[command(after_help = "Example:\n  gatepost pause build")]
+    #[command(after_help = "Example:\n  gatepost pause build\n\nExit status: 0, or as that of `gatepost run`.")]
     Pause(limit::PauseArgs),
     /// Admit waiters again
-    #[command(after_help = "Example:\n  gatepost resume build")]
+    #[command(after_help = "Example:\n  gatepost resume build\n\nExit status: 0, or as that of `gatepost run`.")]
     Resume(limit::PauseArgs),
     /// Take permits away from whoever holds them
     ///
@@ -74,15 +76,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   gatepost revoke build:57
-  gatepost revoke build:57 build:58 --kill --why 'hangs since yesterday'")]
+  gatepost revoke build:57 build:58 --kill --why 'hangs since yesterday'
+
+Exit status: 0, or as that of `gatepost run`.")]
     Revoke(revoke::RevokeArgs),
     /// Make a damaged semaphore sound again, and say what was changed
-    #[command(after_help = "Example:\n  gatepost repair build")]
+    #[command(after_help = "Example:\n  gatepost repair build\n\nExit status: 0, or as that of `gatepost run`.")]
     Repair(file::FileArgs),
     /// Take an unused semaphore's file away
     ///
     /// Refused while a process has it open or a permit is kept. Its limit is forgotten; the next one gives it a new one.
-    #[command(after_help = "Example:\n  gatepost remove build")]
+    #[command(after_help = "Example:\n  gatepost remove build\n\nExit status: 0, or as that of `gatepost run`.")]
     Remove(file::FileArgs),
 }
 

@@ -18,7 +18,9 @@ release` take. The sentence above the queue says why its head is not served.
 Examples:
   gatepost status build
   gatepost status ./ci.gate
-  gatepost status build --json | jq '.holders[] | {label, held_ns}'";
+  gatepost status build --json | jq '.holders[] | {label, held_ns}'
+
+Exit status: 0, or as that of `gatepost run`.";
 
 /// `gatepost events`.
 pub(crate) const EVENTS: &str = "\
