@@ -248,6 +248,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_host_is_taken_only_if_a_request_can_name_it() {
+        for name in ["build-box.lan", "BOX", "xn--rksmrgs-5wao1o", "a_b"] {
+            assert!(http::is_ours(&format!("{name}:9190"), &[host(name).expect(name)]), "{name}");
+        }
+        assert!(http::is_ours("box", &[host("box.").expect("a final dot")]));
+        for no in ["", ".", "a b", "box:9190", "http://box", "box/", "a..b", "[::1]", "räka.se", "a\n"] {
+            assert!(host(no).is_err_and(|error| error.contains("never match")), "{no:?}");
+        }
+    }
+
+    #[test]
     fn addresses_are_local_unless_they_say_otherwise() {
         for (text, parsed) in [
             ("127.0.0.1:80", "127.0.0.1:80"),

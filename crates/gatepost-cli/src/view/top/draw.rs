@@ -480,8 +480,8 @@ mod tests {
     #[test]
     fn a_message_is_not_cut_before_its_advice() {
         let mut model = at_build();
-        let text_of = |text: &str| Some(Message { text: text.to_owned(), is_error: true });
-        model.message = text_of(&format!("{}; run `gatepost repair build`", "it was not done ".repeat(8)));
+        let long = format!("{}; run `gatepost repair build`", "it was not done ".repeat(8));
+        model.message = Some(Message { text: long, is_error: true });
         for width in [40, 80] {
             let shown = text(&model, width, 24).replace('\n', " ");
             assert!(shown.contains("it was not done") && shown.contains("repair build`"), "{shown}");
