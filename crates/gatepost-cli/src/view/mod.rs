@@ -99,7 +99,7 @@ pub(crate) struct EventsArgs {
     ///
     /// Numbers have no gaps. The file keeps the last 512 events; if N is older than those, the first number printed is
     /// greater than N, and the events between are gone.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     since: Option<u64>,
 
     #[command(flatten)]
