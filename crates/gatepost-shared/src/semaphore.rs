@@ -653,7 +653,8 @@ pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
     let place = Place::of(name, options)?;
     let mut done = Vec::new();
     done.extend(file::mend_header(&place, options)?);
-    let session = Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair)?;
+    let session =
+        Session::open(name, &Options { limit: None, ..options.clone() }, Purpose::Repair).map_err(beyond_repair)?;
     let table = &session.table;
     done.extend(session.mended.iter().cloned());
     let taken = table.take_by_force(false, &mut done)?;
@@ -668,4 +669,15 @@ pub fn repair(name: &str, options: &Options) -> Result<Vec<String>, Error> {
     table.reap_within(PATIENCE)?;
     done.extend(table.reap_unknown(PATIENCE)?);
     Ok(done)
+}
+
+/// Whoever has tried to repair a file is not told to do that.
+fn beyond_repair(error: Error) -> Error {
+    match error {
+        Error::Format { path, what, remedy } if remedy.contains("gatepost repair") => {
+            let remedy = "that is beyond repair: if nothing uses it, remove it (rm), and the next use creates it anew";
+            Error::Format { path, what, remedy }
+        }
+        error => error,
+    }
 }

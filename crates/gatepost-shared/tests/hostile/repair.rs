@@ -23,6 +23,20 @@ fn what_does_not_exist_cannot_be_repaired_and_is_not_made() {
 }
 
 #[test]
+fn who_has_tried_to_repair_what_cannot_be_is_not_told_to_repair_it() {
+    let folder = Folder::new();
+    drop(folder.open(4));
+    for at in (0x10..0x50).step_by(8) {
+        folder.bytes().put_u64(at, 0x5555_AAAA_5555_AAAA ^ at);
+    }
+    let text = |error: Error| error.to_string();
+    let opened = Semaphore::open("s", &folder.options()).map(drop).map_err(text).expect_err("damaged");
+    assert!(opened.contains("gatepost repair"), "{opened}");
+    let repaired = repair("s", &folder.options()).map_err(text).expect_err("beyond repair");
+    assert!(!repaired.contains("gatepost repair") && repaired.contains("remove it"), "{repaired}");
+}
+
+#[test]
 fn every_bit_of_the_header_is_noticed_and_repaired_while_others_use_it() {
     let folder = Folder::new();
     let s = folder.open(4);
