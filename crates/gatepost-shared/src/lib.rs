@@ -30,6 +30,7 @@ mod stuck;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod wait;
 
 pub use error::Error;
@@ -37,9 +38,10 @@ pub use events::{Events, Observer};
 pub use file::default_directory;
 pub use options::Options;
 pub use permit::{Lost, Permit, Released};
-pub use semaphore::{Semaphore, list, remove, repair};
+pub use semaphore::Semaphore;
 pub use status::{
     Capacity, Event, EventKind, Histogram, Holder, HolderState, Moment, PermitId, Policy, Process, SCHEMA, Session,
     Slot, Statistics, Status, Waiter,
 };
+pub use upkeep::{list, remove, repair};
 pub use wait::{Acquire, stop_helpers};
